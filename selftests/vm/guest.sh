@@ -1,0 +1,119 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Process 1 of the VM once the root is mounted: runs the command of the job,
+# cleans up, checks that the module can be unloaded, and says on a channel of
+# its own how all of that went. That the kernel log is clean is for the host to
+# judge: see vm.py.
+
+JOB=/run/job
+export PATH=$JOB/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root LANG=C.UTF-8 USER=root SHELL=/bin/bash
+
+port()	# NAME: device of a virtio-serial port
+{
+	local p
+
+	for p in /sys/class/virtio-ports/*; do
+		if [ "$(cat "$p/name" 2>/dev/null)" = "$1" ]; then
+			echo "/dev/${p##*/}"
+			return
+		fi
+	done
+}
+
+exec {VERDICT}>"$(port verdict)"
+OUT=$(port out)
+exec </dev/null >"$OUT" 2>&1
+
+verdict()
+{
+	echo "$*" >&"$VERDICT"
+}
+
+off()
+{
+	verdict end
+	exec {VERDICT}>&-
+	busybox poweroff -f
+}
+
+verdict guest
+
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs shm /dev/shm
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t debugfs debugfs /sys/kernel/debug
+mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
+mount -t bpf bpf /sys/fs/bpf 2>/dev/null
+[ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
+mkdir -p /run/netns /run/lock /var/lib/dhcp
+ip link set lo up
+hostname k8snet-vm
+
+# Messages of any importance reach the log from now on, and the first warning
+# ends the VM.
+echo 7 > /proc/sys/kernel/printk
+[ -e "$JOB/warn-ok" ] || echo 1 > /proc/sys/kernel/panic_on_warn
+echo 1 > /proc/sys/kernel/panic_on_oops
+echo 45 > /proc/sys/kernel/hung_task_timeout_secs 2>/dev/null
+
+# The kernel's modules and k8snet.ko in updates/, as "make install" puts it;
+# the index was made by the host.
+if [ -d "$JOB/modules" ]; then
+	rel=$(uname -r)
+	mkdir -p /run/mod/upper /run/mod/work "/lib/modules/$rel"
+	mount -t overlay -o "lowerdir=$JOB/modules,upperdir=/run/mod/upper,workdir=/run/mod/work" \
+		modules "/lib/modules/$rel"
+fi
+
+set -a
+. "$JOB/env"
+set +a
+cd "$(cat "$JOB/cwd")" || cd /
+
+mapfile -d '' -t COMMAND < "$JOB/command"
+if [ -e "$JOB/tty" ]; then
+	stty -F /dev/hvc0 rows "${LINES:-24}" cols "${COLUMNS:-80}" 2>/dev/null
+	setsid -c "${COMMAND[@]}" <>/dev/hvc0 >&0 2>&1 &
+else
+	setsid "${COMMAND[@]}" {VERDICT}>&- &
+fi
+wait $!
+verdict status $?
+cd /
+
+# What is left behind is removed as a crashed job's rests would be. Process 1
+# is spared by kill -1.
+kill -9 -1
+umount -a -t nsfs 2>/dev/null
+ip -all netns del 2>/dev/null
+rm -f /run/netns/*
+
+unload()
+{
+	local start=$EPOCHREALTIME limit=$((SECONDS + 30)) msg=
+
+	while [ -d /sys/module/k8snet ]; do
+		msg=$(modprobe -r k8snet 2>&1) && break
+		if [ $SECONDS -ge $limit ]; then
+			verdict unload failed "${msg//$'\n'/ }"
+			return
+		fi
+		read -rt 0.1 <> <(:)
+	done
+	verdict unload $(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
+}
+
+unload
+
+# Two scans: an object is reported by the second one that sees no pointer to it.
+if [ -e /sys/kernel/debug/kmemleak ]; then
+	echo scan > /sys/kernel/debug/kmemleak
+	echo scan > /sys/kernel/debug/kmemleak
+	cat /sys/kernel/debug/kmemleak > "$JOB/out/kmemleak"
+	verdict kmemleak "$(grep -c '^unreferenced object' "$JOB/out/kmemleak")"
+fi
+dmesg > "$JOB/out/dmesg"
+off
