@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The only place that knows kernel versions. The sources use the newest name
+ * of everything; here older kernels get it. Included before everything else
+ * (Kbuild: -include). To drop a kernel, delete the blocks that name it.
+ */
+#ifndef _K8SNET_COMPAT_H
+#define _K8SNET_COMPAT_H
+
+#include <linux/version.h>
+
+#include <linux/netdevice.h>
+#include <linux/skbuff.h>
+#include <net/inet_dscp.h>
+#include <net/ip.h>
+#include <net/ip6_fib.h>
+#include <net/route.h>
+#include <net/rtnetlink.h>
+
+/* 6.13: the input routing takes a DSCP in place of a TOS and returns a drop
+ * reason, 0 for none, in place of an error. Drop with 6.12.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline int k8snet_compat_route_input(struct sk_buff *skb, __be32 daddr,
+					    __be32 saddr, dscp_t dscp,
+					    struct net_device *dev)
+{
+	return ip_route_input_noref(skb, daddr, saddr,
+				    inet_dscp_to_dsfield(dscp), dev);
+}
+
+#define ip_route_input_noref k8snet_compat_route_input
+#endif
+
+/* 6.15: newlink() gets its arguments in a structure. Drop with 6.12. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+struct rtnl_newlink_params {
+	struct net *src_net;
+	struct nlattr **tb;
+	struct nlattr **data;
+};
+
+#define K8SNET_COMPAT_NEWLINK(fn)					\
+static int fn##_compat(struct net *src_net, struct net_device *dev,	\
+		       struct nlattr *tb[], struct nlattr *data[],	\
+		       struct netlink_ext_ack *extack)			\
+{									\
+	struct rtnl_newlink_params params = {				\
+		.src_net = src_net,					\
+		.tb = tb,						\
+		.data = data,						\
+	};								\
+									\
+	return fn(dev, &params, extack);				\
+}
+#define K8SNET_NEWLINK(fn)	fn##_compat
+#else
+#define K8SNET_COMPAT_NEWLINK(fn)
+#define K8SNET_NEWLINK(fn)	fn
+#endif
+
+/* Without a transmit lock, and bound to its namespace: bits of the features
+ * before 6.12, netns_immutable was netns_local before 6.15.
+ */
+static inline void k8snet_compat_lltx_immutable(struct net_device *dev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	dev->features |= NETIF_F_LLTX | NETIF_F_NETNS_LOCAL;
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+	dev->lltx = true;
+	dev->netns_local = true;
+#else
+	dev->lltx = true;
+	dev->netns_immutable = true;
+#endif
+}
+
+/* 6.10, typed conversion; 6.1 has dst_rt6_info() by a stable update, but not
+ * this one. Drop with 6.1.
+ */
+#ifndef dst_rtable
+#define dst_rtable(_ptr) container_of_const(_ptr, struct rtable, dst)
+#endif
+
+#endif /* _K8SNET_COMPAT_H */
