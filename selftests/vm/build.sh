@@ -1,31 +1,50 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# build.sh KERNEL [MAKE-ARGUMENT...]: builds the module against one of the
-# fetched kernels, or a directory as kernel.sh makes it, and prints the path of k8snet.ko. Each kernel has an object
-# directory of its own with links to the sources, since an external module's
-# objects are made beside its sources.
+# build.sh KERNEL [MAKE-ARGUMENT...]: builds the module and prints the path of
+# k8snet.ko. KERNEL is one of the fetched kernels, a directory as kernel.sh
+# makes it, or a directory of kernel headers (built in $BUILD/host then). Each
+# kernel has an object directory of its own with links to the sources, since an
+# external module's objects are made beside its sources.
 
 . "$(dirname "$(realpath "$0")")/common.sh"
 
 K=$1
 shift
+NAME=${K##*/}
 case $K in
 */*) KERNEL_DIR=$K ;;
 *) KERNEL_DIR=$("$VM_DIR/kernel.sh" "$K") || exit ;;
 esac
-OBJ=$BUILD/${K##*/}
+if [ -x "$KERNEL_DIR/make" ]; then
+	MAKE=("$KERNEL_DIR/make")
+else
+	NAME=host
+	MAKE=(make -C "$KERNEL_DIR")
+fi
+OBJ=$BUILD/$NAME
 
-mkdir -p "$OBJ" || exit 2
+mkdir -p "$OBJ/src" || exit 2
 exec {lock}>"$OBJ/.lock"
 flock "$lock"
 # Objects of another kernel package cannot be kept.
-if [ "$(cat "$OBJ/.kernel" 2>/dev/null)" != "$KERNEL_DIR" ]; then
+ID=$(realpath "$KERNEL_DIR")
+if [ "$(cat "$OBJ/.kernel" 2>/dev/null)" != "$ID" ]; then
 	rm -rf "$OBJ/src"
-	printf '%s\n' "$KERNEL_DIR" > "$OBJ/.kernel"
+	mkdir "$OBJ/src"
+	printf '%s\n' "$ID" > "$OBJ/.kernel"
 fi
-mkdir -p "$OBJ/src"
-cp -asf "$TOP/Kbuild" "$TOP/module" "$TOP/uapi" "$OBJ/src/" || exit 2
+# Sources only: objects that a build in place left would be shared.
+cd "$TOP" || exit 2
+find Kbuild dkms.conf module uapi -type f \
+	\( -name '*.[ch]' -o -name Kbuild -o -name dkms.conf \) |
+	while read -r f; do
+		[ -L "$OBJ/src/$f" ] && continue
+		mkdir -p "$OBJ/src/$(dirname "$f")"
+		ln -s "$TOP/$f" "$OBJ/src/$f"
+	done
 find "$OBJ/src" -xtype l -delete
-"$KERNEL_DIR/make" M="$OBJ/src" -j"$(nproc)" modules "$@" >&2 || exit 2
+# make's own flags must not reach kbuild: "make -n" apart, they are ours.
+unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
+"${MAKE[@]}" M="$OBJ/src" -j"$(nproc)" modules "$@" >&2 || exit 2
 printf '%s\n' "$OBJ/src/k8snet.ko"
