@@ -17,10 +17,12 @@
 #
 #   -k KERNEL   6.1 (default), 6.12, 7.2, or a directory as kernel.sh makes it
 #   -t SECONDS  limit for COMMAND (default 600; 0: none)
+#   -s SECONDS  limit for silence: no output for so long ends the VM
 #   -n NAME     the logs go to build/log/NAME (default "run")
 #   -e A=B      sets a variable for COMMAND
 #   -m FILE     uses this k8snet.ko instead of building one
 #   -M          no module
+#   -K FILE     uses this k8snetctl instead of building one
 #   -T          no tool
 #   -c N        processors (default 2)
 #   -r MB       memory (default 2048)
@@ -39,14 +41,16 @@ K=6.1
 MODULE=build
 TOOL=build
 ARGS=()
-while getopts ':k:t:n:e:m:MTc:r:a:q:wxih' opt; do
+while getopts ':k:t:s:n:e:m:MK:Tc:r:a:q:wxih' opt; do
 	case $opt in
 	k) K=$OPTARG ;;
 	t) ARGS+=(--timeout "$OPTARG") ;;
+	s) ARGS+=(--silence "$OPTARG") ;;
 	n) ARGS+=(--name "$OPTARG") ;;
 	e) ARGS+=(--env "$OPTARG") ;;
 	m) MODULE=$OPTARG ;;
 	M) MODULE= ;;
+	K) TOOL=$OPTARG ;;
 	T) TOOL= ;;
 	c) ARGS+=(--smp "$OPTARG") ;;
 	r) ARGS+=(--memory "$OPTARG") ;;

@@ -127,15 +127,15 @@ def make_job(args, job, kernel):
 
 def qemu_command(args, job, kernel, logs):
     accel = os.environ.get("K8SNET_ACCEL", "tcg")
-    line = ("console=ttyS0 loglevel=5 oops=panic panic=-1 nokaslr "
-            "mitigations=off random.trust_cpu=on watchdog_thresh=30 "
-            "rcupdate.rcu_cpu_stall_timeout=60 kasan_multi_shot "
-            + args.append)
+    words = ("console=ttyS0 loglevel=5 oops=panic panic=-1 nokaslr "
+             "mitigations=off random.trust_cpu=on watchdog_thresh=30 "
+             "rcupdate.rcu_cpu_stall_timeout=60 kasan_multi_shot "
+             + " ".join(args.append))
     command = output_of(HERE + "/qemu.sh").split("\n")[:-1] + [
         "-M", "q35", "-smp", str(args.smp), "-m", str(args.memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-kernel", kernel + "/vmlinux", "-initrd", job + "/initrd",
-        "-append", line, "-serial", f"file:{logs}/kernel.log",
+        "-append", words, "-serial", f"file:{logs}/kernel.log",
         "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     if accel == "kvm":
         command += ["-accel", "kvm", "-cpu", "host"]
@@ -162,6 +162,7 @@ class Tail:
         self.path = path
         self.wanted = wanted
         self.position = 0
+        self.grew = time.monotonic()
 
     def copy(self):
         if not self.wanted or not os.path.exists(self.path):
@@ -171,6 +172,7 @@ class Tail:
             chunk = data.read()
         if chunk:
             self.position += len(chunk)
+            self.grew = time.monotonic()
             sys.stdout.buffer.write(chunk)
             sys.stdout.buffer.flush()
 
@@ -206,12 +208,14 @@ def boot_once(args, job, kernel, logs):
                 if booted is None:
                     late = now > start + BOOT_LIMIT
                 elif ended is None:
-                    late = args.timeout and now > booted + args.timeout
+                    late = (args.timeout and now > booted + args.timeout
+                            or args.silence and
+                            now > max(tail.grew, booted) + args.silence)
                 else:
                     late = now > ended + END_LIMIT
                 if late:
                     cut = ("no end of clean-up" if ended else
-                           f"no end after {args.timeout} s" if booted else
+                           f"no end after {now - booted:.0f} s" if booted else
                            f"no init after {BOOT_LIMIT} s")
                     qemu.kill()
                     break
@@ -289,9 +293,10 @@ def options():
     parser.add_argument("--bin", action="append", default=[],
                         type=lambda item: tuple(item.split("=", 1)))
     parser.add_argument("--timeout", type=float, default=600)
+    parser.add_argument("--silence", type=float, default=0)
     parser.add_argument("--smp", type=int, default=2)
     parser.add_argument("--memory", type=int, default=2048)
-    parser.add_argument("--append", default="")
+    parser.add_argument("--append", action="append", default=[])
     parser.add_argument("--tcg", default="tcg,thread=multi")
     parser.add_argument("--qemu", action="append", default=[])
     parser.add_argument("--env", action="append", default=[])

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""check.py [--kernel KERNEL] [TEST...]: what "make check" does.
+
+Compiles the module for all supported kernels and the tool, warnings being
+errors, checks that the VM harness notices what it has to notice, installs the
+module by DKMS, and runs the tests of selftests/Makefile in a VM. With TEST...,
+only those: names of tests (with or without ending), or "compile", "selfcheck",
+"dkms".
+
+A VM that dies in a test fails that test, and the rest go on in another one.
+The last line is "N passed, N failed, N skipped", counting single cases. With
+V=1 in the environment everything the tests print is shown.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+from run_tests import Result, time_limit
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+TOP = os.path.dirname(HERE)
+BUILD = os.environ.get("K8SNET_BUILD") or TOP + "/build"
+KERNELS = ("6.1", "6.12", "7.2")
+OUTSIDE = ("selfcheck", "dkms")         # scripts that run VMs themselves
+VERBOSE = os.environ.get("V", "0") not in ("", "0")
+
+
+class Count:
+    """The sum, and what has to be said at the end."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+        self.report = []
+
+    def add(self, part, passed, failed, skipped, seconds):
+        """FAILED is a list of [description, diagnostics]."""
+        self.passed += passed
+        self.failed += len(failed)
+        self.skipped += len(skipped)
+        print(f"{'FAIL' if failed else 'ok  '} {part}: {passed} passed" +
+              (f", {len(failed)} failed" if failed else "") +
+              (f", {len(skipped)} skipped" if skipped else "") +
+              f" ({seconds:.0f} s)", flush=True)
+        for what, more in failed:
+            lines = [f"not ok {part}: {what}"] + more.rstrip("\n").split("\n")
+            self.report.append("\n    ".join(line for line in lines if line))
+        for what, more in failed:
+            print("    not ok " + what, flush=True)
+            for line in more.rstrip("\n").split("\n"):
+                if line:
+                    print("      " + line, flush=True)
+
+    def end(self):
+        if self.report:
+            print("\nFailed:\n" + "\n".join(line.split("\n")[0]
+                                            for line in self.report))
+        print(f"{self.passed} passed, {self.failed} failed, "
+              f"{self.skipped} skipped", flush=True)
+        sys.exit(1 if self.failed or not self.passed else 0)
+
+
+def environment():
+    return dict(os.environ, K8SNET_BUILD=BUILD)
+
+
+def compile_module(kernel, count):
+    """Returns the path of the module, or None."""
+    start = time.monotonic()
+    env = dict(environment(), K8SNET_BUILD=BUILD + "/check")
+    done = subprocess.run([HERE + "/vm/build.sh", kernel, "W=1",
+                           "KCFLAGS=-Werror"], env=env, text=True, check=False,
+                          capture_output=True)
+    wrong = [line for line in done.stderr.split("\n")
+             if re.search(r"\b(warning|error|WARNING|ERROR):", line)]
+    failed = []
+    if done.returncode or wrong:
+        failed = [["module compiles without a warning",
+                   "\n".join(wrong or done.stderr.split("\n")[-20:])]]
+    count.add("compile " + kernel, 0 if failed else 1, failed, [],
+              time.monotonic() - start)
+    return None if done.returncode else done.stdout.strip()
+
+
+def compile_tool(count):
+    """In a copy, since the flags are not those of an ordinary build. Returns
+    the path of the tool, or None."""
+    start = time.monotonic()
+    where = BUILD + "/check/tool"
+    shutil.rmtree(where, ignore_errors=True)
+    shutil.copytree(TOP + "/uapi", where + "/uapi")
+    shutil.copytree(TOP + "/tool", where + "/tool",
+                    ignore=shutil.ignore_patterns("*.o", "*.d", "k8snetctl",
+                                                  ".flags"))
+    done = subprocess.run(["make", "-s", "-C", where + "/tool",
+                           "CFLAGS=-O2 -g -Werror"], text=True, check=False,
+                          capture_output=True)
+    failed = []
+    if done.returncode:
+        failed = [["tool compiles without a warning",
+                   (done.stdout + done.stderr)[-3000:]]]
+    count.add("compile tool", 0 if failed else 1, failed, [],
+              time.monotonic() - start)
+    return None if failed else where + "/tool/k8snetctl"
+
+
+def run_outside(name, count, module):
+    """A script of our own that prints TAP and boots VMs itself."""
+    start = time.monotonic()
+    result = Result(name)
+    path = {"selfcheck": HERE + "/vm/selfcheck.sh",
+            "dkms": HERE + "/dkms.sh"}[name]
+    env = environment()
+    if module:
+        env["K8SNET_MODULE"] = module
+    log = f"{BUILD}/log/{name}.log"
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    with subprocess.Popen([path], text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          errors="replace", env=env) as child, \
+            open(log, "w", encoding="utf-8") as copy:
+        for line in child.stdout:
+            copy.write(line)
+            if VERBOSE:
+                print(line, end="", flush=True)
+            result.read(line.rstrip("\n"))
+        status = child.wait()
+    result.finish(status, strict=True)
+    count.add(name, result.passed, result.failed, result.skipped,
+              time.monotonic() - start)
+
+
+def tests_listed():
+    done = subprocess.run(["make", "-s", "-C", HERE, "list",
+                           f"OUTPUT={BUILD}/selftests"], text=True,
+                          stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        sys.exit("k8snet: the test programs do not compile")
+    return done.stdout.split()
+
+
+def stem(path):
+    return re.sub(r"\.(sh|py)$", "", os.path.basename(path))
+
+
+def choose(listed, wanted):
+    """Paths for the names on the command line."""
+    known = {stem(path): path for path in listed}
+    chosen = []
+    for name in wanted:
+        if stem(name) not in known:
+            sys.exit(f"k8snet: no test '{name}'; there are: compile "
+                     f"{' '.join(OUTSIDE)} {' '.join(known)}")
+        chosen.append(known[stem(name)])
+    return chosen
+
+
+def run_vm(kernel, number, tests, module, tool, count):
+    """One VM for TESTS. Returns those it did not come to."""
+    name = f"check-{kernel.rstrip('/').rpartition('/')[2]}-{number}"
+    limit = max(time_limit(path) for path in tests)
+    command = [HERE + "/vm/run.sh", "-k", kernel, "-n", name, "-t", "0",
+               "-s", str(limit * int(os.environ.get("K8SNET_SLOW", "1")) + 60),
+               "-e", f"PATH={BUILD}/selftests:/run/job/bin:/usr/local/sbin:"
+               "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+    for variable in ("K8SNET_SLOW", "K8SNET_VERBOSE"):
+        if os.environ.get(variable):
+            command += ["-e", f"{variable}={os.environ[variable]}"]
+    command += ["-m", module] if module else ["-M"]
+    command += ["-K", tool] if tool else ["-T"]
+    logs = f"{BUILD}/log/{name}"
+    shutil.rmtree(logs, ignore_errors=True)
+    start = time.monotonic()
+    said = ""
+    current = 0
+    began = start
+    with subprocess.Popen(command + ["--", HERE + "/run_tests.py"] + tests,
+                          text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, errors="replace",
+                          stderr=subprocess.STDOUT, env=environment()) as vm:
+        for line in vm.stdout:
+            if VERBOSE:
+                print(line, end="", flush=True)
+            if line.startswith("k8snet: "):
+                said += line[8:]
+            if line.startswith("# selftests: "):
+                began = time.monotonic()
+            if re.match(r"(not )?ok \d+ selftests: ", line) and \
+                    current < len(tests):
+                current += 1
+                print(f"     {line.split()[-1]} ended after "
+                      f"{time.monotonic() - began:.0f} s", flush=True)
+        status = vm.wait()
+    done = 0
+    failures = False
+    try:
+        with open(logs + "/job/results.jsonl", encoding="utf-8") as results:
+            for line in results:
+                result = json.loads(line)
+                count.add(result["test"], result["passed"], result["failed"],
+                          result["skipped"], result["seconds"])
+                failures = failures or bool(result["failed"])
+                done += 1
+    except (FileNotFoundError, json.JSONDecodeError):
+        pass
+    if status == 2 and not done:
+        count.add("vm", 0, [["the VM could not be started", said]], [],
+                  time.monotonic() - start)
+        return []
+    if done < len(tests):
+        count.add(os.path.basename(tests[done]), 0,
+                  [["the VM did not survive this test", said]], [], 0)
+        return tests[done + 1:]
+    # The runner's own status is 1 for a failed test, and then says nothing.
+    if said or (status and not failures):
+        count.add(f"vm {kernel}", 0, [["kernel log, unloading and end of the "
+                                       "VM are in order", said]], [],
+                  time.monotonic() - start)
+    else:
+        count.add(f"vm {kernel}", 1, [], [], time.monotonic() - start)
+    return []
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kernel", default="6.1")
+    parser.add_argument("tests", nargs="*")
+    args = parser.parse_args()
+    wanted = list(args.tests)
+    count = Count()
+
+    def want(part):
+        """Whether to do PART: everything is wanted where nothing is named."""
+        if part in wanted:
+            wanted.remove(part)
+            return True
+        return not args.tests
+
+    outside = [name for name in OUTSIDE if want(name)]
+    compiling = want("compile")
+    tests = choose(tests_listed(), wanted) if wanted or not args.tests else []
+    if not args.tests:
+        tests = tests_listed()
+    modules = {}
+    tool = None
+    for kernel in KERNELS + (args.kernel,):
+        needed = kernel == args.kernel and (tests or outside)
+        if kernel not in modules and (compiling or needed):
+            modules[kernel] = compile_module(kernel, count)
+    if compiling or tests:
+        tool = compile_tool(count)
+    module = modules.get(args.kernel)
+    for name in outside:
+        run_outside(name, count, module)
+    number = 0
+    while tests and module and tool:
+        number += 1
+        tests = run_vm(args.kernel, number, tests, module, tool, count)
+    if tests:
+        count.add("tests", 0, [["module and tool can be tested", ""]], [], 0)
+    count.end()
+
+
+if __name__ == "__main__":
+    main()
