@@ -11,6 +11,7 @@
 
 #include <linux/netdevice.h>
 #include <linux/skbuff.h>
+#include <net/genetlink.h>
 #include <net/inet_dscp.h>
 #include <net/ip.h>
 #include <net/ip6_fib.h>
@@ -80,6 +81,13 @@ static inline void k8snet_compat_lltx_immutable(struct net_device *dev)
  */
 #ifndef dst_rtable
 #define dst_rtable(_ptr) container_of_const(_ptr, struct rtable, dst)
+#endif
+
+/* 6.7: a dump's genl_info, of which only the attributes are used. Drop with
+ * 6.1.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#define genl_info_dump(cb) genl_dumpit_info(cb)
 #endif
 
 #endif /* _K8SNET_COMPAT_H */

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Which endpoint a live flow of a service has. conntrack has no place for it;
+ * a record here, made with the flow's first packet, holds the conntrack entry
+ * and the endpoint, and is dropped soon after the entry has died.
+ *
+ * It gives the live flows of an endpoint (least connections) and finds the
+ * flows of an endpoint that goes without a walk over all of conntrack.
+ */
+#ifndef _K8SNET_CONN_H
+#define _K8SNET_CONN_H
+
+#include <net/netfilter/nf_conntrack.h>
+
+#include "netns.h"
+
+int k8snet_conn_init(void);
+void k8snet_conn_uninit(void);
+int k8snet_conn_net_init(struct k8snet_net *kn);
+void k8snet_conn_net_exit(struct k8snet_net *kn);
+
+/* Records a new flow. False, counted: no memory or too many.
+ * Context: packet path; @ct unconfirmed.
+ */
+bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
+		     struct k8snet_endpoint *ep);
+
+/* Endpoints have been removed or do not serve any more, and the plans
+ * without them are published: UDP flows of theirs are to move. Context: any.
+ */
+void k8snet_conn_endpoints_changed(struct k8snet_net *kn);
+/* As above, and waits until it is so. Context: may sleep; no lock held that
+ * conn_work takes (conn_lock).
+ */
+void k8snet_conn_endpoints_changed_sync(struct k8snet_net *kn);
+/* The node lost @addr: flows that it is the source of end. May sleep. */
+void k8snet_conn_address_gone(struct k8snet_net *kn,
+			      const union nf_inet_addr *addr, u8 family);
+
+#endif /* _K8SNET_CONN_H */

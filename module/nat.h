@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Destination translation of new flows to services. */
+#ifndef _K8SNET_NAT_H
+#define _K8SNET_NAT_H
+
+#include <linux/netfilter.h>
+#include <linux/skbuff.h>
+
+#include "service.h"
+
+/* The source address that a decision with @snat gives a flow, which may be
+ * none. Context: RCU.
+ */
+bool k8snet_nat_source(struct k8snet_net *kn, const struct k8snet_decision *d,
+		       union nf_inet_addr *addr);
+
+unsigned int k8snet_nat_hook(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state);
+
+#endif /* _K8SNET_NAT_H */
