@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The choice of an endpoint. Whatever depends on the number of endpoints or
+ * on their weights is done once, when a plan is built; a choice then costs
+ * the same for two endpoints and for five thousand.
+ */
+
+#include <linux/gcd.h>
+#include <linux/jhash.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "service.h"
+
+/*
+ * Walker's alias method, tables built with Vose's algorithm (M. D. Vose, "A
+ * linear algorithm for generating random numbers with a given distribution",
+ * 1991): O(n) to build, one index and one comparison to draw.
+ */
+static int alias_build(struct k8snet_set *set, const u32 *weights)
+{
+	unsigned int n = set->n, n_small = 0, n_large = 0, i;
+	u32 *small, *large;
+	u64 total = 0;
+	u64 *share;
+	int err = -ENOMEM;
+
+	share = kvmalloc_array(n, sizeof(*share), GFP_KERNEL);
+	small = kvmalloc_array(n, sizeof(*small), GFP_KERNEL);
+	large = kvmalloc_array(n, sizeof(*large), GFP_KERNEL);
+	set->alias = kvmalloc_array(n, sizeof(*set->alias), GFP_KERNEL);
+	if (!share || !small || !large || !set->alias)
+		goto out;
+
+	for (i = 0; i < n; i++)
+		total += weights[i];
+	/* share: n times the probability, scaled so that the mean is total.
+	 * Below 2^16 * 2^20, so it fits.
+	 */
+	for (i = 0; i < n; i++) {
+		share[i] = (u64)weights[i] * n;
+		if (share[i] < total)
+			small[n_small++] = i;
+		else
+			large[n_large++] = i;
+	}
+	while (n_small && n_large) {
+		u32 s = small[--n_small], l = large[n_large - 1];
+
+		/* share < total < 2^36: shifting by 28 bits keeps 64 */
+		set->alias[s].keep = div64_u64(share[s] << 28, total) << 4;
+		set->alias[s].other = l;
+		share[l] -= total - share[s];
+		if (share[l] < total) {
+			n_large--;
+			small[n_small++] = l;
+		}
+	}
+	/* What is left is a full column, but for rounding. */
+	while (n_large) {
+		set->alias[large[--n_large]].keep = U32_MAX;
+		set->alias[large[n_large]].other = large[n_large];
+	}
+	while (n_small) {
+		set->alias[small[--n_small]].keep = U32_MAX;
+		set->alias[small[n_small]].other = small[n_small];
+	}
+	err = 0;
+out:
+	kvfree(large);
+	kvfree(small);
+	kvfree(share);
+	return err;
+}
+
+struct rr_turn {
+	u64 when;	/* position in the round, in units of 1 / 2^32 round */
+	u16 ep;
+};
+
+static int rr_turn_cmp(const void *a, const void *b)
+{
+	const struct rr_turn *x = a, *y = b;
+
+	if (x->when != y->when)
+		return x->when < y->when ? -1 : 1;
+	return (int)x->ep - (int)y->ep;
+}
+
+/*
+ * Weighted round robin: each endpoint has as many turns in a round as its
+ * share of the weights says, spread evenly over the round, so that a heavy
+ * endpoint does not get its flows in a burst. Sums of weights that would make
+ * the round too long are left to the alias table.
+ */
+static int rr_build(struct k8snet_set *set, const u32 *weights)
+{
+	unsigned long divisor = 0;
+	unsigned int i, k, at = 0;
+	struct rr_turn *turns;
+	u64 sum = 0;
+
+	for (i = 0; i < set->n; i++)
+		divisor = gcd(divisor, weights[i]);
+	for (i = 0; i < set->n; i++)
+		sum += weights[i] / divisor;
+	if (sum > K8SNET_RR_SLOTS_MAX)
+		return alias_build(set, weights);
+
+	turns = kvmalloc_array(sum, sizeof(*turns), GFP_KERNEL);
+	set->slot = kvmalloc_array(sum, sizeof(*set->slot), GFP_KERNEL);
+	if (!turns || !set->slot) {
+		kvfree(turns);
+		return -ENOMEM;
+	}
+	for (i = 0; i < set->n; i++) {
+		u32 w = weights[i] / divisor;
+
+		for (k = 0; k < w; k++) {
+			turns[at].when = div_u64(((u64)(2 * k + 1)) << 32, 2 * w);
+			turns[at++].ep = i;
+		}
+	}
+	sort(turns, at, sizeof(*turns), rr_turn_cmp, NULL);
+	for (i = 0; i < at; i++)
+		set->slot[i] = turns[i].ep;
+	set->n_slots = at;
+	kvfree(turns);
+	return 0;
+}
+
+/* Sizes of a maglev table: the primes below the powers of two, as in
+ * Cilium's "maglev.tableSize" list.
+ */
+static const u32 maglev_primes[] = {
+	251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071,
+};
+
+/* Every node hashes with the same seeds, so that all choose alike. */
+enum {
+	MAGLEV_SEED_OFFSET = 0x6b38736e,
+	MAGLEV_SEED_SKIP = 0x65746d67,
+};
+
+static const siphash_key_t maglev_flow_key = {
+	{ 0x6b38736e65746d61ULL, 0x676c6576666c6f77ULL }
+};
+
+/*
+ * D. Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
+ * Balancer", NSDI 2016, section 3.4. Each endpoint prefers the slots of the
+ * table in an order of its own and in turn takes the first that is free;
+ * heavier endpoints take their turn more often. With at least 100 slots an
+ * endpoint, a change moves at most about 1 % more flows than it must.
+ * Depends on nothing but the endpoints, which come sorted.
+ */
+static int maglev_build(struct k8snet_set *set, const u32 *weights)
+{
+	struct maglev_column {
+		u32 next, skip;
+		u64 due;	/* weight saved up towards the next turn */
+	} *col;
+	u32 size = maglev_primes[ARRAY_SIZE(maglev_primes) - 1];
+	u32 filled = 0, max_weight = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(maglev_primes); i++)
+		if (maglev_primes[i] >= 100ULL * set->n) {
+			size = maglev_primes[i];
+			break;
+		}
+
+	col = kvmalloc_array(set->n, sizeof(*col), GFP_KERNEL);
+	set->slot = kvmalloc_array(size, sizeof(*set->slot), GFP_KERNEL);
+	if (!col || !set->slot) {
+		kvfree(col);
+		return -ENOMEM;
+	}
+	for (i = 0; i < set->n; i++) {
+		const struct k8snet_endpoint *ep = set->ep[i];
+		u32 port = (__force u16)ep->port;
+
+		col[i].next = jhash2(ep->addr.all, 4,
+				     MAGLEV_SEED_OFFSET ^ port) % size;
+		col[i].skip = jhash2(ep->addr.all, 4,
+				     MAGLEV_SEED_SKIP ^ port) % (size - 1) + 1;
+		col[i].due = 0;
+		max_weight = max(max_weight, weights[i]);
+	}
+	memset(set->slot, 0xff, size * sizeof(*set->slot));
+	for (i = 0; filled < size; i = (i + 1) % set->n) {
+		col[i].due += weights[i];
+		if (col[i].due < max_weight)
+			continue;
+		col[i].due -= max_weight;
+		while (set->slot[col[i].next] != U16_MAX)
+			col[i].next = (col[i].next + col[i].skip) % size;
+		set->slot[col[i].next] = i;
+		filled++;
+		cond_resched();
+	}
+	set->n_slots = size;
+	kvfree(col);
+	return 0;
+}
+
+int k8snet_sched_build(struct k8snet_set *set, u8 scheduler,
+		       const u32 *weights)
+{
+	bool equal = true;
+	unsigned int i;
+
+	for (i = 1; i < set->n; i++)
+		equal &= weights[i] == weights[0];
+
+	/* Slots name an endpoint with 16 bits; beyond that chance is as fair. */
+	if (set->n < U16_MAX) {
+		if (scheduler == K8SNET_SCHED_MAGLEV)
+			return maglev_build(set, weights);
+		if (scheduler == K8SNET_SCHED_RR && !equal)
+			return rr_build(set, weights);
+	}
+	if (equal || scheduler == K8SNET_SCHED_LC)
+		return 0;
+	return alias_build(set, weights);
+}
+
+u64 k8snet_sched_hash(u8 scheduler, const siphash_key_t *secret,
+		      const struct k8snet_decision *d)
+{
+	const siphash_key_t *key = scheduler == K8SNET_SCHED_MAGLEV ?
+				   &maglev_flow_key : secret;
+	u64 ports = (u64)(__force u16)d->sport << 16 | (__force u16)d->dport |
+		    (u64)d->proto << 32;
+	struct {
+		union nf_inet_addr saddr, daddr;
+		u64 ports;
+	} __aligned(SIPHASH_ALIGNMENT) in6;
+
+	if (d->family == NFPROTO_IPV4)
+		return siphash_2u64((u64)(__force u32)d->saddr.ip << 32 |
+				    (__force u32)d->daddr.ip, ports, key);
+
+	in6.saddr = d->saddr;
+	in6.daddr = d->daddr;
+	in6.ports = ports;
+	return siphash(&in6, sizeof(in6), key);
+}
+
+/* Is (active flows + 1) / weight of @a smaller than that of @b? */
+static bool lc_less(const struct k8snet_endpoint *a,
+		    const struct k8snet_endpoint *b)
+{
+	u64 flows_a = atomic_read(&a->active) + 1;
+	u64 flows_b = atomic_read(&b->active) + 1;
+
+	return flows_a * max(READ_ONCE(b->weight), 1U) <
+	       flows_b * max(READ_ONCE(a->weight), 1U);
+}
+
+/*
+ * Least connections compares all endpoints of a small set, and of a large one
+ * a sample of K8SNET_LC_SAMPLE: the best of that many is as good as the best
+ * of all for every practical purpose (M. Mitzenmacher, "The Power of Two
+ * Choices in Randomized Load Balancing", 2001, shows it for two).
+ */
+static struct k8snet_endpoint *lc_pick(const struct k8snet_set *set, u32 start)
+{
+	unsigned int n = min_t(unsigned int, set->n, K8SNET_LC_SAMPLE);
+	struct k8snet_endpoint *best = set->ep[start];
+
+	while (--n) {
+		if (++start == set->n)
+			start = 0;
+		if (lc_less(set->ep[start], best))
+			best = set->ep[start];
+	}
+	return best;
+}
+
+struct k8snet_endpoint *k8snet_sched_pick(u8 scheduler,
+					  const struct k8snet_set *set,
+					  u64 hash, u32 turn)
+{
+	u32 i = reciprocal_scale(lower_32_bits(hash), set->n);
+
+	switch (scheduler) {
+	case K8SNET_SCHED_RR:
+		if (set->n_slots)
+			return set->ep[set->slot[turn % set->n_slots]];
+		if (!set->alias)
+			return set->ep[turn % set->n];
+		break;
+	case K8SNET_SCHED_LC:
+		return lc_pick(set, i);
+	case K8SNET_SCHED_MAGLEV:
+		if (set->n_slots)
+			return set->ep[set->slot[reciprocal_scale(
+					upper_32_bits(hash), set->n_slots)]];
+		break;
+	}
+	if (set->alias && upper_32_bits(hash) > set->alias[i].keep)
+		i = set->alias[i].other;
+	return set->ep[i];
+}
