@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Records of live flows; see conn.h. */
+
+#include <linux/llist.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+#include <net/netfilter/nf_conntrack_core.h>
+
+#include "conn.h"
+#include "service.h"
+
+struct workqueue_struct *k8snet_wq;
+
+struct k8snet_conn {
+	union {
+		struct llist_node new;	/* kn->conn_new */
+		struct list_head node;	/* kn->conns */
+	};
+	struct nf_conn *ct;		/* a reference */
+	struct k8snet_endpoint *ep;	/* a reference */
+};
+
+static struct kmem_cache *conn_cache;
+
+enum {
+	/* conn_flags: bits */
+	CONN_ENDPOINTS_CHANGED,
+	/* How long a record may outlive its conntrack entry. The entry's
+	 * memory stays as long, and it counts towards nf_conntrack_max.
+	 */
+	CONN_SCAN_MS = 1000,
+};
+
+/*
+ * Producers are packets, which push to a lockless list of their CPU; the one
+ * consumer is the work, under conn_lock.
+ */
+bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
+		     struct k8snet_endpoint *ep)
+{
+	struct k8snet_conn *conn;
+	int n;
+
+	n = atomic_inc_return(&kn->n_conns);
+	if (n > K8SNET_CONNS_MAX) {
+		k8snet_stat_inc(kn, CONN_FULL);
+		goto err_count;
+	}
+	if (!k8snet_endpoint_get(ep))
+		goto err_count;		/* removed at this very moment */
+	conn = kmem_cache_alloc(conn_cache, GFP_ATOMIC | __GFP_NOWARN);
+	if (!conn) {
+		k8snet_stat_inc(kn, NOMEM);
+		goto err_ep;
+	}
+	nf_conntrack_get(&ct->ct_general);
+	conn->ct = ct;
+	conn->ep = ep;
+	atomic_inc(&ep->active);
+	llist_add(&conn->new, this_cpu_ptr(kn->conn_new));
+	/* The work goes on by itself while there are records. */
+	if (n == 1)
+		queue_delayed_work(k8snet_wq, &kn->conn_work,
+				   msecs_to_jiffies(CONN_SCAN_MS));
+	return true;
+
+err_ep:
+	k8snet_endpoint_put(ep);
+err_count:
+	atomic_dec(&kn->n_conns);
+	return false;
+}
+
+static void conn_free(struct k8snet_net *kn, struct k8snet_conn *conn)
+{
+	list_del(&conn->node);
+	atomic_dec(&conn->ep->active);
+	k8snet_endpoint_put(conn->ep);
+	nf_ct_put(conn->ct);
+	kmem_cache_free(conn_cache, conn);
+	atomic_dec(&kn->n_conns);
+}
+
+static void collect(struct k8snet_net *kn)
+{
+	struct k8snet_conn *conn, *tmp;
+	struct llist_node *first;
+	int cpu;
+
+	lockdep_assert_held(&kn->conn_lock);
+	for_each_possible_cpu(cpu) {
+		first = llist_del_all(per_cpu_ptr(kn->conn_new, cpu));
+		llist_for_each_entry_safe(conn, tmp, first, new)
+			list_add(&conn->node, &kn->conns);
+	}
+}
+
+/*
+ * Is the entry out of conntrack's table, or was it never in? Then ours is the
+ * only reference that can last. A packet still on its way may hold one, too;
+ * the next scan sees. A TCP connection that has been closed is no load on its
+ * endpoint any more.
+ */
+static bool is_dead(const struct nf_conn *ct)
+{
+	if (nf_ct_protonum(ct) == IPPROTO_TCP) {
+		u8 state = READ_ONCE(ct->proto.tcp.state);
+
+		if (state == TCP_CONNTRACK_TIME_WAIT ||
+		    state == TCP_CONNTRACK_CLOSE)
+			return true;
+	}
+	return refcount_read(&ct->ct_general.use) == 1 ||
+	       nf_ct_is_dying(ct) || nf_ct_is_expired(ct);
+}
+
+/*
+ * UDP has no connection that would fail: a client that keeps sending would
+ * be led to an endpoint that is gone for ever. An endpoint that still serves
+ * keeps its flows, terminating or not (kubernetes issues 19029, 122740).
+ */
+static bool must_move(const struct k8snet_conn *conn)
+{
+	const struct k8snet_endpoint *ep = conn->ep;
+
+	return ep->proto == IPPROTO_UDP &&
+	       (READ_ONCE(ep->removed) ||
+		!(READ_ONCE(ep->flags) & K8SNET_EP_SERVING));
+}
+
+static void conn_work(struct work_struct *work)
+{
+	struct k8snet_net *kn = container_of(work, struct k8snet_net,
+					     conn_work.work);
+	struct k8snet_conn *conn, *tmp;
+	unsigned int killed = 0;
+	bool changed;
+
+	changed = test_and_clear_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
+	/* Packets that took an endpoint from an old plan have recorded their
+	 * flow after this.
+	 */
+	if (changed)
+		synchronize_rcu();
+
+	mutex_lock(&kn->conn_lock);
+	collect(kn);
+	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
+		if (changed && must_move(conn)) {
+			/* False if somebody else was faster. */
+			killed += nf_ct_delete(conn->ct, 0, 0);
+			conn_free(kn, conn);
+		} else if (is_dead(conn->ct)) {
+			conn_free(kn, conn);
+		}
+		cond_resched();
+	}
+	mutex_unlock(&kn->conn_lock);
+
+	if (killed) {
+		local_bh_disable();
+		k8snet_stat_add(kn, CONN_KILLED, killed);
+		local_bh_enable();
+	}
+	if (atomic_read(&kn->n_conns))
+		queue_delayed_work(k8snet_wq, &kn->conn_work,
+				   msecs_to_jiffies(CONN_SCAN_MS));
+}
+
+void k8snet_conn_endpoints_changed(struct k8snet_net *kn)
+{
+	set_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
+	mod_delayed_work(k8snet_wq, &kn->conn_work, 0);
+}
+
+void k8snet_conn_endpoints_changed_sync(struct k8snet_net *kn)
+{
+	k8snet_conn_endpoints_changed(kn);
+	flush_delayed_work(&kn->conn_work);
+}
+
+/* Reply packets would come to an address that the node does not have. */
+void k8snet_conn_address_gone(struct k8snet_net *kn,
+			      const union nf_inet_addr *addr, u8 family)
+{
+	const struct nf_conntrack_tuple *t;
+	struct k8snet_conn *conn, *tmp;
+
+	mutex_lock(&kn->conn_lock);
+	collect(kn);
+	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
+		t = &conn->ct->tuplehash[IP_CT_DIR_REPLY].tuple;
+		if (!(conn->ct->status & IPS_SRC_NAT) ||
+		    t->src.l3num != family ||
+		    !k8snet_addr_equal(&t->dst.u3, addr))
+			continue;
+		nf_ct_delete(conn->ct, 0, 0);
+		conn_free(kn, conn);
+	}
+	mutex_unlock(&kn->conn_lock);
+}
+
+int k8snet_conn_net_init(struct k8snet_net *kn)
+{
+	int cpu;
+
+	mutex_init(&kn->conn_lock);
+	INIT_LIST_HEAD(&kn->conns);
+	INIT_DELAYED_WORK(&kn->conn_work, conn_work);
+	kn->conn_new = alloc_percpu(struct llist_head);
+	if (!kn->conn_new)
+		return -ENOMEM;
+	for_each_possible_cpu(cpu)
+		init_llist_head(per_cpu_ptr(kn->conn_new, cpu));
+	return 0;
+}
+
+/* No packet finds a service any more: none adds a record or starts the work. */
+void k8snet_conn_net_exit(struct k8snet_net *kn)
+{
+	struct k8snet_conn *conn, *tmp;
+
+	cancel_delayed_work_sync(&kn->conn_work);
+	mutex_lock(&kn->conn_lock);
+	collect(kn);
+	list_for_each_entry_safe(conn, tmp, &kn->conns, node)
+		conn_free(kn, conn);
+	mutex_unlock(&kn->conn_lock);
+	free_percpu(kn->conn_new);
+	mutex_destroy(&kn->conn_lock);
+}
+
+int __init k8snet_conn_init(void)
+{
+	k8snet_wq = alloc_workqueue("k8snet", WQ_UNBOUND, 0);
+	if (!k8snet_wq)
+		return -ENOMEM;
+	conn_cache = KMEM_CACHE(k8snet_conn, 0);
+	if (!conn_cache) {
+		destroy_workqueue(k8snet_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void k8snet_conn_uninit(void)
+{
+	kmem_cache_destroy(conn_cache);
+	destroy_workqueue(k8snet_wq);
+}
