@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The slow path: what is done with the first packet of a flow. It decides
+ * where the flow goes and leaves the translation to nf_nat, which then takes
+ * care of every later packet, the replies and the ICMP errors.
+ */
+
+#include <linux/icmp.h>
+#include <linux/icmpv6.h>
+#include <net/netfilter/ipv4/nf_reject.h>
+#include <net/netfilter/ipv6/nf_reject.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_nat.h>
+
+#include "bridge.h"
+#include "conn.h"
+#include "masq.h"
+#include "nat.h"
+#include "node.h"
+#include "pod.h"
+#include "service.h"
+
+static bool is_echo_request(const struct nf_conntrack_tuple *t)
+{
+	if (t->dst.protonum == IPPROTO_ICMP)
+		return t->dst.u.icmp.type == ICMP_ECHO;
+	return t->dst.protonum == IPPROTO_ICMPV6 &&
+	       t->dst.u.icmp.type == ICMPV6_ECHO_REQUEST;
+}
+
+/* The gateway address of a pod bridge, or any. */
+static union nf_inet_addr gateway_of(const struct net_device *dev, u8 family)
+{
+	const struct k8snet_bridge_addr *gw;
+
+	gw = rcu_dereference(k8snet_bridge_priv(dev)->gateway
+			     [k8snet_family_index(family)]);
+	return gw ? gw->prefix.addr : (union nf_inet_addr){};
+}
+
+static unsigned int translate_destination(struct nf_conn *ct,
+					  const union nf_inet_addr *addr,
+					  __be16 port)
+{
+	struct nf_nat_range2 range = {
+		.flags = NF_NAT_RANGE_MAP_IPS,
+		.min_addr = *addr,
+		.max_addr = *addr,
+	};
+
+	if (port) {
+		range.flags |= NF_NAT_RANGE_PROTO_SPECIFIED;
+		range.min_proto.all = port;
+		range.max_proto.all = port;
+	}
+	return nf_nat_setup_info(ct, &range, NF_NAT_MANIP_DST);
+}
+
+/*
+ * A virtual address has no host behind it that could answer a ping: the node
+ * does, so that a person who tries sees that the address is served here.
+ */
+static unsigned int ping_vip(struct k8snet_net *kn, struct nf_conn *ct,
+			     const struct nf_conntrack_tuple *t, u8 family,
+			     const struct nf_hook_state *state)
+{
+	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
+	union nf_inet_addr addr = {};
+
+	if (!k8snet_vip_lookup_rcu(kn, &t->dst.u3, family) ||
+	    k8snet_node_is_local_addr(kn, &t->dst.u3, family))
+		return NF_ACCEPT;
+	if (state->in && k8snet_bridge_dev(state->in))
+		addr = gateway_of(state->in, family);
+	if (k8snet_addr_any(&addr))
+		addr = node->address[k8snet_family_index(family)];
+	if (k8snet_addr_any(&addr))
+		return NF_ACCEPT;
+	k8snet_stat_inc(kn, VIP_PING);
+	return translate_destination(ct, &addr, 0);
+}
+
+/*
+ * Refuses a packet as kube-proxy's REJECT does: ICMP and ICMPv6 port
+ * unreachable for every protocol, which a TCP client sees as ECONNREFUSED.
+ * A local sender must not see EPERM instead of that: its packet is taken, not
+ * dropped.
+ */
+static unsigned int reject(struct k8snet_net *kn, struct sk_buff *skb,
+			   const struct nf_hook_state *state)
+{
+	if (state->pf == NFPROTO_IPV6)
+		nf_send_unreach6(state->net, skb, ICMPV6_PORT_UNREACH,
+				 state->hook);
+	else
+		nf_send_unreach(skb, ICMP_PORT_UNREACH, state->hook);
+	if (state->hook != NF_INET_LOCAL_OUT)
+		return NF_DROP;
+	kfree_skb(skb);
+	return NF_STOLEN;
+}
+
+/*
+ * The source address that makes replies come back to this node. A pod that
+ * reaches itself must find it on its own link: the bridge's address. All
+ * others see the node's; on a node that has none but the bridge's, that.
+ */
+bool k8snet_nat_source(struct k8snet_net *kn, const struct k8snet_decision *d,
+		       union nf_inet_addr *addr)
+{
+	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
+	const struct k8snet_pod *pod;
+
+	*addr = node->address[k8snet_family_index(d->family)];
+	if (!d->hairpin && !k8snet_addr_any(addr))
+		return true;
+	pod = k8snet_pod_lookup_rcu(kn, &d->ep->addr, d->family);
+	if (pod)
+		*addr = gateway_of(pod->port->br->dev, d->family);
+	return !k8snet_addr_any(addr);
+}
+
+static unsigned int translate_source(struct k8snet_net *kn, struct nf_conn *ct,
+				     const struct k8snet_decision *d)
+{
+	union nf_inet_addr addr;
+
+	if (!k8snet_nat_source(kn, d, &addr)) {
+		k8snet_stat_inc(kn, SNAT_NO_ADDRESS);
+		return NF_DROP;
+	}
+	return k8snet_snat_setup(kn, ct, &addr, 0);
+}
+
+static unsigned int translate(struct k8snet_net *kn, struct nf_conn *ct,
+			      const struct k8snet_decision *d)
+{
+	struct k8snet_service *svc = d->fe->svc;
+	unsigned int verdict;
+
+	verdict = translate_destination(ct, &d->ep->addr, d->ep->port);
+	if (verdict == NF_ACCEPT && d->snat)
+		verdict = translate_source(kn, ct, d);
+	if (verdict != NF_ACCEPT) {
+		k8snet_stat_inc(kn, NAT_FAILED);
+		return verdict;
+	}
+	k8snet_conn_add(kn, ct, d->ep);
+	atomic_long_inc(&d->ep->flows);
+	atomic_long_inc(&svc->flows);
+	k8snet_stat_inc(kn, SVC_FLOWS);
+	return NF_ACCEPT;
+}
+
+static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
+			struct nf_conn *ct, const struct k8snet_decision *d,
+			const struct nf_hook_state *state)
+{
+	switch (d->verdict) {
+	case K8SNET_LOOKUP_ENDPOINT:
+		return translate(kn, ct, d);
+	case K8SNET_LOOKUP_REJECT:
+		if (d->fe) {
+			atomic_long_inc(&d->fe->svc->rejected);
+			k8snet_stat_inc(kn, SVC_REJECTED);
+		} else {
+			k8snet_stat_inc(kn, SVC_DEAD_PORT);
+		}
+		return reject(kn, skb, state);
+	case K8SNET_LOOKUP_DROP:
+		atomic_long_inc(&d->fe->svc->dropped);
+		if (d->set)
+			k8snet_stat_inc(kn, SVC_DROPPED_POLICY);
+		else
+			k8snet_stat_inc(kn, SVC_DROPPED_RANGE);
+		return NF_DROP;
+	case K8SNET_LOOKUP_PASS:
+		k8snet_stat_inc(kn, SVC_PASSED);
+		break;
+	default:
+		break;
+	}
+	return NF_ACCEPT;
+}
+
+/*
+ * Asked by nf_nat at PRE_ROUTING and LOCAL_OUT, once for each new flow.
+ * Addresses and ports are conntrack's, which has checked the headers.
+ */
+unsigned int k8snet_nat_hook(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	struct k8snet_net *kn = k8snet_net(state->net);
+	const struct nf_conntrack_tuple *t;
+	struct k8snet_decision d = {};
+	enum ip_conntrack_info ctinfo;
+	struct nf_conn *ct;
+
+	ct = nf_ct_get(skb, &ctinfo);
+	if (ctinfo != IP_CT_NEW)	/* expected by a helper: its business */
+		return NF_ACCEPT;
+	t = &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple;
+	if (is_echo_request(t))
+		return ping_vip(kn, ct, t, state->pf, state);
+	if (t->dst.protonum != IPPROTO_TCP && t->dst.protonum != IPPROTO_UDP &&
+	    t->dst.protonum != IPPROTO_SCTP)
+		return NF_ACCEPT;
+
+	d.family = state->pf;
+	d.proto = t->dst.protonum;
+	d.saddr = t->src.u3;
+	d.daddr = t->dst.u3;
+	d.sport = t->src.u.all;
+	d.dport = t->dst.u.all;
+	if (state->hook == NF_INET_LOCAL_OUT)
+		d.origin = K8SNET_ORIGIN_NODE;
+	else
+		d.origin = k8snet_service_origin(kn, &d.saddr, d.family,
+						 k8snet_bridge_dev(state->in));
+	k8snet_service_decide(kn, &d);
+	return act(kn, skb, ct, &d, state);
+}
