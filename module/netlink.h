@@ -97,7 +97,7 @@ int k8snet_nl_reply_rcu(struct genl_info *info, u8 cmd, k8snet_fill_t fill,
 void k8snet_nl_notify(struct k8snet_net *kn, u8 cmd, k8snet_fill_t fill,
 		      const void *obj);
 
-static inline struct k8snet_net *k8snet_info_net(const struct genl_info *info)
+static inline struct k8snet_net *k8snet_info_net(struct genl_info *info)
 {
 	return k8snet_net(genl_info_net(info));
 }
