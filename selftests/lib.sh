@@ -15,6 +15,9 @@
 # Each case runs in a subshell with "set -e", so a failed command fails the
 # case but not the test; what it printed follows the "not ok" line as "# "
 # lines. Namespaces and background programs are gone when the test ends.
+#
+# For other users: LIB_NO_TAP prints no TAP header, LIB_PLAIN_NAMES gives
+# namespaces their names without a suffix.
 
 LIB_DIR=$(dirname "$(realpath "${BASH_SOURCE[0]}")")
 K8SNETCTL=${K8SNETCTL:-k8snetctl}
@@ -33,7 +36,7 @@ TAP_SKIPPED=0
 TAP_PLAN=
 TMP=$(mktemp -d "${TMPDIR:-/tmp}/k8snet-test.XXXXXX")
 
-echo "TAP version 13"
+[ -n "$LIB_NO_TAP" ] || echo "TAP version 13"
 
 tap_plan()	# N
 {
@@ -188,7 +191,9 @@ setup_ns()
 	local name ns
 
 	for name in "$@"; do
-		ns=${name//_/-}-$(printf '%04x%04x' $RANDOM $RANDOM)
+		ns=${name//_/-}
+		[ -n "$LIB_PLAIN_NAMES" ] ||
+			ns+=-$(printf '%04x%04x' $RANDOM $RANDOM)
 		ip netns add "$ns" || tap_bail "cannot make namespace $ns"
 		echo "$ns" >> "$NS_LIST"
 		printf -v "$name" %s "$ns"

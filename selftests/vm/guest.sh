@@ -75,8 +75,10 @@ cd "$(cat "$JOB/cwd")" || cd /
 
 mapfile -d '' -t COMMAND < "$JOB/command"
 if [ -e "$JOB/tty" ]; then
-	stty -F /dev/hvc0 rows "${LINES:-24}" cols "${COLUMNS:-80}" 2>/dev/null
-	setsid -c "${COMMAND[@]}" <>/dev/hvc0 >&0 2>&1 &
+	# shellcheck disable=SC2016 # for the inner shell
+	setsid -c bash -c 'stty rows "$K8SNET_ROWS" cols "$K8SNET_COLS"
+		exec "$@"' tty "${COMMAND[@]}" <>/dev/hvc0 >&0 2>&1 \
+		{VERDICT}>&- &
 else
 	setsid "${COMMAND[@]}" {VERDICT}>&- &
 fi

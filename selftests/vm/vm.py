@@ -108,7 +108,8 @@ def make_job(args, job, kernel):
     environment.update(item.partition("=")[::2] for item in args.env)
     if args.interactive:
         size = shutil.get_terminal_size()
-        environment.update(LINES=str(size.lines), COLUMNS=str(size.columns))
+        environment.update(K8SNET_ROWS=str(size.lines),
+                           K8SNET_COLS=str(size.columns))
         write(job + "/tty", "")
     write(job + "/env", "".join(f"{name}={shlex.quote(value)}\n"
                                 for name, value in environment.items()))
