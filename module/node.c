@@ -144,6 +144,16 @@ out:
 	return ip;
 }
 
+static bool has_ipv6(struct net *net)
+{
+	const struct net_device *dev;
+
+	for_each_netdev(net, dev)
+		if (__in6_dev_get(dev))
+			return true;
+	return false;
+}
+
 static bool route6_addr(struct net *net, union nf_inet_addr *addr)
 {
 	struct flowi6 fl6 = { .daddr = world6 };
@@ -152,7 +162,7 @@ static bool route6_addr(struct net *net, union nf_inet_addr *addr)
 	bool found = false;
 
 	/* Without IPv6 (ipv6.disable=1) there is no table to look in. */
-	if (!__in6_dev_get(net->loopback_dev))
+	if (!has_ipv6(net))
 		return false;
 
 	dst = ip6_route_lookup(net, &fl6, NULL, 0);
@@ -499,7 +509,6 @@ static int __net_init node_net_init(struct net *net)
 
 	nn->kn = k8snet_net(net);
 	nn->fib_nb.notifier_call = fib_event;
-	k8snet_node_update(nn->kn);
 	return register_fib_notifier(net, &nn->fib_nb, NULL, NULL);
 }
 
@@ -560,6 +569,9 @@ int __init k8snet_node_init(void)
 	err = register_pernet_subsys(&node_net_ops);
 	if (err)
 		return err;
+	/* Tells of all devices that are up, so that the addresses which are
+	 * there already are found.
+	 */
 	err = register_netdevice_notifier(&netdev_nb);
 	if (err)
 		goto err_net;
