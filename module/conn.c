@@ -179,27 +179,6 @@ void k8snet_conn_endpoints_changed_sync(struct k8snet_net *kn)
 	flush_delayed_work(&kn->conn_work);
 }
 
-/* Reply packets would come to an address that the node does not have. */
-void k8snet_conn_address_gone(struct k8snet_net *kn,
-			      const union nf_inet_addr *addr, u8 family)
-{
-	const struct nf_conntrack_tuple *t;
-	struct k8snet_conn *conn, *tmp;
-
-	mutex_lock(&kn->conn_lock);
-	collect(kn);
-	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
-		t = &conn->ct->tuplehash[IP_CT_DIR_REPLY].tuple;
-		if (!(conn->ct->status & IPS_SRC_NAT) ||
-		    t->src.l3num != family ||
-		    !k8snet_addr_equal(&t->dst.u3, addr))
-			continue;
-		nf_ct_delete(conn->ct, 0, 0);
-		conn_free(kn, conn);
-	}
-	mutex_unlock(&kn->conn_lock);
-}
-
 int k8snet_conn_net_init(struct k8snet_net *kn)
 {
 	int cpu;

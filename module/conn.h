@@ -33,8 +33,5 @@ void k8snet_conn_endpoints_changed(struct k8snet_net *kn);
  * conn_work takes (conn_lock).
  */
 void k8snet_conn_endpoints_changed_sync(struct k8snet_net *kn);
-/* The node lost @addr: flows that it is the source of end. May sleep. */
-void k8snet_conn_address_gone(struct k8snet_net *kn,
-			      const union nf_inet_addr *addr, u8 family);
 
 #endif /* _K8SNET_CONN_H */

@@ -38,7 +38,8 @@ static union nf_inet_addr gateway_of(const struct net_device *dev, u8 family)
 	return gw ? gw->prefix.addr : (union nf_inet_addr){};
 }
 
-static unsigned int translate_destination(struct nf_conn *ct,
+static unsigned int translate_destination(struct k8snet_net *kn,
+					  struct nf_conn *ct,
 					  const union nf_inet_addr *addr,
 					  __be16 port)
 {
@@ -47,13 +48,17 @@ static unsigned int translate_destination(struct nf_conn *ct,
 		.min_addr = *addr,
 		.max_addr = *addr,
 	};
+	unsigned int verdict;
 
 	if (port) {
 		range.flags |= NF_NAT_RANGE_PROTO_SPECIFIED;
 		range.min_proto.all = port;
 		range.max_proto.all = port;
 	}
-	return nf_nat_setup_info(ct, &range, NF_NAT_MANIP_DST);
+	verdict = nf_nat_setup_info(ct, &range, NF_NAT_MANIP_DST);
+	if (verdict != NF_ACCEPT)
+		k8snet_stat_inc(kn, NAT_FAILED);
+	return verdict;
 }
 
 /*
@@ -77,7 +82,7 @@ static unsigned int ping_vip(struct k8snet_net *kn, struct nf_conn *ct,
 	if (k8snet_addr_any(&addr))
 		return NF_ACCEPT;
 	k8snet_stat_inc(kn, VIP_PING);
-	return translate_destination(ct, &addr, 0);
+	return translate_destination(kn, ct, &addr, 0);
 }
 
 /*
@@ -138,13 +143,11 @@ static unsigned int translate(struct k8snet_net *kn, struct nf_conn *ct,
 	struct k8snet_service *svc = d->fe->svc;
 	unsigned int verdict;
 
-	verdict = translate_destination(ct, &d->ep->addr, d->ep->port);
+	verdict = translate_destination(kn, ct, &d->ep->addr, d->ep->port);
 	if (verdict == NF_ACCEPT && d->snat)
 		verdict = translate_source(kn, ct, d);
-	if (verdict != NF_ACCEPT) {
-		k8snet_stat_inc(kn, NAT_FAILED);
+	if (verdict != NF_ACCEPT)
 		return verdict;
-	}
 	k8snet_conn_add(kn, ct, d->ep);
 	atomic_long_inc(&d->ep->flows);
 	atomic_long_inc(&svc->flows);
@@ -183,11 +186,7 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
-/*
- * Asked by nf_nat at PRE_ROUTING and LOCAL_OUT, once for each new flow.
- * Addresses and ports are conntrack's, which has checked the headers.
- */
-unsigned int k8snet_nat_hook(void *priv, struct sk_buff *skb,
+static unsigned int new_flow(struct sk_buff *skb,
 			     const struct nf_hook_state *state)
 {
 	struct k8snet_net *kn = k8snet_net(state->net);
@@ -219,4 +218,20 @@ unsigned int k8snet_nat_hook(void *priv, struct sk_buff *skb,
 						 k8snet_bridge_dev(state->in));
 	k8snet_service_decide(kn, &d);
 	return act(kn, skb, ct, &d, state);
+}
+
+/*
+ * Asked by nf_nat at PRE_ROUTING and LOCAL_OUT, once for each new flow.
+ * Addresses and ports are conntrack's, which has checked the headers.
+ */
+unsigned int k8snet_nat_hook(void *priv, struct sk_buff *skb,
+			     const struct nf_hook_state *state)
+{
+	unsigned int verdict;
+
+	/* What the node's own processes send is in process context. */
+	local_bh_disable();
+	verdict = new_flow(skb, state);
+	local_bh_enable();
+	return verdict;
 }
