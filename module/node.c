@@ -245,7 +245,7 @@ static void conf_replace(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 {
 	const struct k8snet_node_conf *old;
-	bool stale = false;
+	bool visible, stale = false;
 	unsigned int i;
 
 	ASSERT_RTNL();
@@ -258,10 +258,14 @@ bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 		kfree(conf);
 		return false;
 	}
+	visible = memcmp(old, conf, offsetof(struct k8snet_node_conf,
+					     address_ifindex));
 
 	for (i = 0; i < 2; i++) {
+		/* An address that was set stays set when its device loses it. */
 		if (k8snet_addr_any(&old->address[i]) ||
-		    k8snet_addr_equal(&old->address[i], &conf->address[i]))
+		    (k8snet_addr_equal(&old->address[i], &conf->address[i]) &&
+		     (!old->address_ifindex[i] || conf->address_ifindex[i])))
 			continue;
 		/* Should one be waiting already, its flows run into their
 		 * timeouts instead.
@@ -271,10 +275,11 @@ bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 	}
 
 	conf_replace(kn, conf);
-	k8snet_net_changed(kn);
+	if (visible)
+		k8snet_net_changed(kn);
 	if (stale)
 		k8snet_node_update(kn);
-	return true;
+	return visible;
 }
 
 void k8snet_node_refresh(struct k8snet_net *kn)

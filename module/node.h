@@ -11,18 +11,18 @@ struct k8snet_node_conf {
 	union nf_inet_addr ip[2];	/* set by the user; any: not set */
 	/* In use: ip, or where that is not set the one found, or any. */
 	union nf_inet_addr address[2];
-	/* Device that has address; 0: none. Packets with that source may
-	 * leave through another one.
-	 */
-	int address_ifindex[2];
-	/* An earlier address whose flows node_work has yet to end. */
-	union nf_inet_addr stale[2];
 	u8 nodeport_mode;		/* enum k8snet_nodeport_mode */
 	u8 fastpath;			/* enum k8snet_fastpath */
 	u16 nodeport_min, nodeport_max;
 	unsigned int n_nodeport, n_cluster;
 	struct k8snet_prefix nodeport[K8SNET_PREFIXES_MAX];
 	struct k8snet_prefix cluster[K8SNET_PREFIXES_MAX];
+	/* From here on what no request shows. Device that has address; 0:
+	 * none. Packets with that source may leave through another one.
+	 */
+	int address_ifindex[2];
+	/* An earlier address whose flows node_work has yet to end. */
+	union nf_inet_addr stale[2];
 	struct rcu_head rcu;		/* last: what is before it compares */
 };
 
@@ -45,7 +45,8 @@ void k8snet_node_refresh(struct k8snet_net *kn);
 /* A copy to be changed, for k8snet_node_publish() or kfree(). */
 struct k8snet_node_conf *k8snet_node_copy(struct k8snet_net *kn);
 /* Finds the addresses of @conf and puts it in force, or frees it where it
- * changes nothing. Returns whether it did. Context: RTNL and cfg_lock held.
+ * changes nothing. Returns whether a listener would see the change.
+ * Context: RTNL and cfg_lock held.
  */
 bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf);
 
