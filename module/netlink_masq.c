@@ -143,13 +143,14 @@ int k8snet_nl_masq_get_doit(struct sk_buff *skb, struct genl_info *info)
 
 int k8snet_nl_masq_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct k8snet_msg msg = k8snet_msg_dump(cb, skb, K8SNET_CMD_MASQ_GET);
+	const struct k8snet_msg msg = k8snet_msg_dump(cb, skb,
+						      K8SNET_CMD_MASQ_GET);
 	struct k8snet_dump *dump = k8snet_dump_ctx(cb);
 	struct k8snet_net *kn = k8snet_dump_begin(cb);
 	const struct k8snet_masq *m;
 
 	while ((m = k8snet_masq_next(kn, dump->next))) {
-		if (masq_fill(skb, &msg, kn, m))
+		if (k8snet_msg_fill_dump(skb, &msg, cb, masq_fill, kn, m))
 			break;
 		dump->next = m->id + 1UL;
 	}

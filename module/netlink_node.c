@@ -256,7 +256,8 @@ static int stat_fill(struct sk_buff *skb, const struct k8snet_msg *msg,
 /* Counters change all the time and are nobody's configuration. */
 int k8snet_nl_stats_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct k8snet_msg msg = k8snet_msg_dump(cb, skb, K8SNET_CMD_STATS_GET);
+	const struct k8snet_msg msg = k8snet_msg_dump(cb, skb,
+						      K8SNET_CMD_STATS_GET);
 	struct k8snet_net *kn = k8snet_net(sock_net(cb->skb->sk));
 	struct k8snet_dump *dump = k8snet_dump_ctx(cb);
 
