@@ -13,7 +13,7 @@
 # selftests/vm/kernel.sh, which for check, demo and shell is the VM's (6.1).
 KERNEL ?=
 
-KVER ?= $(shell uname -r)
+KVER ?= $(if $(KERNEL),$(shell cat $$($(VM)/kernel.sh $(KERNEL))/release),$(shell uname -r))
 KDIR ?= /lib/modules/$(KVER)/build
 PREFIX ?= /usr
 DESTDIR ?=
@@ -24,6 +24,8 @@ VM := selftests/vm
 DEPS := $(VM)/deps.sh
 VM_KERNEL = $(or $(KERNEL),6.1)
 MODDIR = $(DESTDIR)/lib/modules/$(KVER)/updates
+MODULE = $(BUILD)/$(or $(KERNEL),host)/src/k8snet.ko
+DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/k8snet
 
 export K8SNET_BUILD := $(BUILD)
 
@@ -31,19 +33,21 @@ all: module tool
 
 # --- building ----------------------------------------------------------
 
-ifneq ($(KERNEL),)
+# "make" without the headers of the running kernel makes the tool, and says so;
+# "make module" fails.
+NO_HEADERS := no kernel headers in $(KDIR): install linux-headers-$(KVER), or \
+	set KDIR, or take a supported kernel: make module KERNEL=6.1
+
 module:
+ifneq ($(KERNEL),)
 	@$(DEPS) build kernel
 	@$(VM)/build.sh $(KERNEL) W=1
-else
-module:
-	@if [ ! -e "$(KDIR)/Makefile" ]; then \
-		echo "k8snet: no kernel headers in $(KDIR): install" \
-			"linux-headers-$(KVER), or set KDIR, or take one of" \
-			"the supported kernels: make module KERNEL=6.1" >&2; \
-		exit 2; \
-	fi
+else ifneq ($(wildcard $(KDIR)/Makefile),)
+	@$(DEPS) build
 	@$(VM)/build.sh $(KDIR)
+else
+	@echo "k8snet: $(NO_HEADERS)" >&2
+	@$(if $(filter all,$(or $(MAKECMDGOALS),all)),true,exit 2)
 endif
 
 tool:
@@ -57,21 +61,27 @@ clean:
 
 # --- this node ---------------------------------------------------------
 
-install: all
-	install -D -m 0644 $(BUILD)/host/src/k8snet.ko $(MODDIR)/k8snet.ko
-	[ -n "$(DESTDIR)" ] || depmod $(KVER)
-	$(MAKE) -C tool install PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+install: install-module install-tool
+
+install-module: module
+	install -D -m 0644 $(MODULE) $(MODDIR)/k8snet.ko
+	$(if $(DESTDIR),,depmod $(KVER))
+
+install-tool: tool
+	$(MAKE) --no-print-directory -C tool install PREFIX=$(PREFIX) \
+		DESTDIR=$(DESTDIR) VERSION=$(VERSION)
 	install -D -m 0644 uapi/linux/k8snet.h \
 		$(DESTDIR)$(PREFIX)/include/linux/k8snet.h
 	install -D -m 0644 docs/examples/modules-load.d/k8snet.conf \
-		$(DESTDIR)$(PREFIX)/share/doc/k8snet/examples/modules-load.d/k8snet.conf
+		$(DOCDIR)/examples/modules-load.d/k8snet.conf
 
 uninstall:
 	rm -f $(MODDIR)/k8snet.ko
-	[ -n "$(DESTDIR)" ] || depmod $(KVER)
-	$(MAKE) -C tool uninstall PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)
+	$(if $(DESTDIR),,depmod $(KVER))
+	$(MAKE) --no-print-directory -C tool uninstall PREFIX=$(PREFIX) \
+		DESTDIR=$(DESTDIR)
 	rm -f $(DESTDIR)$(PREFIX)/include/linux/k8snet.h
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/k8snet
+	rm -rf $(DOCDIR)
 
 # DKMSFLAGS: for example --dkmstree and --sourcetree, as the test does.
 DKMS_SOURCE ?= /usr/src
@@ -119,11 +129,13 @@ help:
 
 #:   make module KERNEL=K    module for a fetched kernel: 6.1, 6.12 or 7.2
 #:   make tool               k8snetctl
+#:   make install-tool       k8snetctl, its manual page and completion only
+#:   make install-module     the module only
 #:   make uninstall          what "make install" put on this node
 #:   make dkms-remove        what "make dkms-install" put on this node
 #:   make clean              all that was built here (not the cache of kernels)
 
-.PHONY: all module tool clean install uninstall dkms-source dkms-install \
-	dkms-remove check demo shell help
+.PHONY: all module tool clean install install-module install-tool uninstall \
+	dkms-source dkms-install dkms-remove check demo shell help
 
 -include selftests/*.mk

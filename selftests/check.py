@@ -13,12 +13,14 @@ The last line is "N passed, N failed, N skipped", counting single cases. With
 V=1 in the environment everything the tests print is shown.
 """
 import argparse
+import atexit
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 from run_tests import Result, time_limit
@@ -91,8 +93,9 @@ def compile_tool(count):
     """In a copy, since the flags are not those of an ordinary build. Returns
     the path of the tool, or None."""
     start = time.monotonic()
-    where = BUILD + "/check/tool"
-    shutil.rmtree(where, ignore_errors=True)
+    os.makedirs(BUILD + "/check", exist_ok=True)
+    where = tempfile.mkdtemp(prefix="tool.", dir=BUILD + "/check")
+    atexit.register(shutil.rmtree, where, ignore_errors=True)
     shutil.copytree(TOP + "/uapi", where + "/uapi")
     shutil.copytree(TOP + "/tool", where + "/tool",
                     ignore=shutil.ignore_patterns("*.o", "*.d", "k8snetctl",
@@ -160,9 +163,10 @@ def choose(listed, wanted):
     return chosen
 
 
-def run_vm(kernel, number, tests, module, tool, count):
+def run_vm(kernel, number, tests, module, tool, count, single):
     """One VM for TESTS. Returns those it did not come to."""
-    name = f"check-{kernel.rstrip('/').rpartition('/')[2]}-{number}"
+    name = f"check-{kernel.rstrip('/').rpartition('/')[2]}-" + (
+        stem(tests[0]) if single else str(number))
     limit = max(time_limit(path) for path in tests)
     command = [HERE + "/vm/run.sh", "-k", kernel, "-n", name, "-t", "0",
                "-s", str(limit * int(os.environ.get("K8SNET_SLOW", "1")) + 60),
@@ -260,7 +264,8 @@ def main():
     number = 0
     while tests and module and tool:
         number += 1
-        tests = run_vm(args.kernel, number, tests, module, tool, count)
+        tests = run_vm(args.kernel, number, tests, module, tool, count,
+                       args.tests and len(tests) == 1)
     if tests:
         count.add("tests", 0, [["module and tool can be tested", ""]], [], 0)
     count.end()

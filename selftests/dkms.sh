@@ -91,6 +91,9 @@ LOG=$BUILD/dkms.log
 VM_OUT=$BUILD/dkms.vm
 
 echo "TAP version 13"
+mkdir -p "$BUILD"
+exec {lock}>"$BUILD/.dkms-lock"
+flock "$lock"
 rm -rf "$TREES"
 mkdir -p "$TREES/tree" "$TREES/source"
 KERNEL_DIR=$("$HERE/vm/kernel.sh" "$K") || exit

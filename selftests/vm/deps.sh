@@ -39,10 +39,14 @@ done
 }
 echo "k8snet: installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq >&2 || exit 2
+LOG=$(mktemp)
+trap 'rm -f "$LOG"' EXIT
 # shellcheck disable=SC2086 # a list
-apt-get install -qq -y --no-install-recommends \
-	-o Dpkg::Use-Pty=0 $missing >&2 </dev/null || {
+{
+	apt-get update -qq &&
+		apt-get install -qq -y --no-install-recommends $missing
+} > "$LOG" 2>&1 </dev/null || {
+	tail -n 30 "$LOG" >&2
 	echo "k8snet: packages could not be installed" >&2
 	exit 2
 }

@@ -11,6 +11,7 @@ holds nothing of TROUBLE. Silence is a failure: a VM that panics, hangs or is
 cut off cannot look like a success.
 """
 import argparse
+import fcntl
 import os
 import re
 import shlex
@@ -249,8 +250,9 @@ def trouble_in(logs):
     return []
 
 
-def judge(args, logs, cut):
-    """Status of the run, having said what was wrong with it."""
+def judge(args, logs, kept, cut):
+    """Status of the run, having said what was wrong with it. LOGS is where
+    its logs are, KEPT where they will be."""
     verdict = {}
     for line in read(logs + "/verdict").split("\n"):
         word, _, rest = line.partition(" ")
@@ -278,7 +280,7 @@ def judge(args, logs, cut):
     for line in wrong:
         say(line)
     if wrong:
-        say(f"VM run '{args.name}' on {args.kernel} failed; logs in {logs}")
+        say(f"VM run '{args.name}' on {args.kernel} failed; logs in {kept}")
     status = int(verdict.get("status", "1"))
     return status or (1 if wrong else 0)
 
@@ -324,11 +326,13 @@ def main():
             say(f"the VM died before init ({cut or 'it ended'}), "
                 "which is the emulator's doing: started again")
         shutil.move(job + "/share/out", live + "/job")
+        status = judge(args, live, logs, cut)
         # The newest run of a name keeps its logs, and only the newest.
         os.makedirs(os.path.dirname(logs), exist_ok=True)
-        shutil.rmtree(logs, ignore_errors=True)
-        shutil.move(live, logs)
-        status = judge(args, logs, cut)
+        with open(args.build + "/log/.lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            shutil.rmtree(logs, ignore_errors=True)
+            os.rename(live, logs)
     finally:
         shutil.rmtree(job, ignore_errors=True)
     sys.exit(status)
