@@ -18,6 +18,11 @@
 #include <net/route.h>
 #include <net/rtnetlink.h>
 
+/* 6.5: GSO has a header of its own. Drop with 6.1, and include it. */
+#if __has_include(<net/gso.h>)
+#include <net/gso.h>
+#endif
+
 /* 6.13: the input routing takes a DSCP in place of a TOS and returns a drop
  * reason, 0 for none, in place of an error. Drop with 6.12.
  */
