@@ -67,4 +67,8 @@ void k8snet_route_flush(struct k8snet_net *kn);
  */
 void k8snet_route_resync(struct k8snet_net *kn);
 
+/* netlink_route.c. Context: cfg_lock held. */
+void k8snet_route_notify(struct k8snet_net *kn, const struct k8snet_route *r,
+			 u8 cmd);
+
 #endif /* _K8SNET_ROUTE_H */
