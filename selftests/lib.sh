@@ -149,9 +149,11 @@ expect_status()	# STATUS COMMAND [ARGUMENT...]
 
 # --- waiting -----------------------------------------------------------
 
+# A kernel with instruments is slower by K8SNET_SLOW.
 wait_until()	# SECONDS PAUSE COMMAND [ARGUMENT...]
 {
-	local end=$((${EPOCHREALTIME/./} + $1 * 1000000)) pause=$2
+	local end=$((${EPOCHREALTIME/./} + $1 * ${K8SNET_SLOW:-1} * 1000000))
+	local pause=$2
 
 	shift 2
 	until "$@"; do

@@ -29,11 +29,15 @@ import sys
 import threading
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/vm")
+from vm import TROUBLE                 # pylint: disable=wrong-import-position
+
 LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*(#\s*SKIP\b.*)?$", re.IGNORECASE)
 SKIP = re.compile(r"#\s*SKIP\b", re.IGNORECASE)
 TIMEOUT = 180
 UNLOAD_LIMIT = 10
+SLOW = int(os.environ.get("K8SNET_SLOW", "1"))   # of a kernel with instruments
 
 
 class Result:
@@ -123,7 +127,7 @@ def clean_state(known):
             subprocess.run(["ip", "netns", "del", name], check=False)
     if not os.environ.get("K8SNET_VM"):
         return None             # the machine's own module is not ours to unload
-    end = time.monotonic() + UNLOAD_LIMIT
+    end = time.monotonic() + UNLOAD_LIMIT * SLOW
     while os.path.isdir("/sys/module/k8snet"):
         done = subprocess.run(["modprobe", "-r", "k8snet"], check=False,
                               capture_output=True, text=True)
@@ -144,45 +148,84 @@ def time_limit(path):
     return TIMEOUT
 
 
+def kill_group(group, sig):
+    try:
+        os.killpg(group, sig)
+    except ProcessLookupError:
+        pass
+
+
+def kill_strays(session):
+    """Ends what has left its process group, but not its session."""
+    for path in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as stat:
+                fields = stat.read().rpartition(") ")[2].split()
+            if int(fields[3]) == session:
+                os.kill(int(path.split("/")[2]), signal.SIGKILL)
+        except (OSError, IndexError, ValueError):
+            pass
+
+
+def trouble_since(mark):
+    """Lines of the kernel log after MARK, if one of them is a complaint."""
+    log = subprocess.run(["dmesg"], check=False, capture_output=True,
+                         text=True, errors="replace").stdout
+    lines = log.rpartition(f"k8snet-test: {mark}")[2].split("\n")
+    for number, line in enumerate(lines):
+        if TROUBLE.search(line):
+            return lines[max(0, number - 3):number + 40]
+    return []
+
+
 def run(path, log):
     """Runs one test, copying what it prints. Returns its Result."""
     name = os.path.basename(path)
     result = Result(name)
-    limit = time_limit(path) * int(os.environ.get("K8SNET_SLOW", "1"))
+    limit = time_limit(path) * SLOW
     log_to_kernel(f"begin {name}")
-    with subprocess.Popen([os.path.realpath(path)], text=True,
-                          cwd=os.path.dirname(os.path.realpath(path)),
-                          errors="replace", stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          start_new_session=True) as child:
-        expired = threading.Event()
+    start = time.monotonic()
 
-        def expire():
-            """First politely, so that the test can clean up."""
-            expired.set()
-            for sig, wait in ((signal.SIGTERM, 10), (signal.SIGKILL, 0)):
-                try:
-                    os.killpg(child.pid, sig)
-                except ProcessLookupError:
-                    return
-                time.sleep(wait)
-
-        timer = threading.Timer(limit, expire)
-        timer.daemon = True
-        timer.start()
-        for line in child.stdout:
+    def copy(stream):
+        for line in stream:
             line = line.rstrip("\n")
             log.write(line + "\n")
             log.flush()
             print("# " + line, flush=True)
             result.read(line)
-        status = child.wait()
-        timer.cancel()
-    if expired.is_set():
+
+    with subprocess.Popen([os.path.realpath(path)], text=True,
+                          cwd=os.path.dirname(os.path.realpath(path)),
+                          errors="replace", stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          start_new_session=True) as child:
+        reader = threading.Thread(target=copy, args=(child.stdout,),
+                                  daemon=True)
+        reader.start()
+        # First politely, so that the test can clean up. Then what it left
+        # running goes too, which also ends what it can print.
+        for sig, wait in ((signal.SIGTERM, limit), (signal.SIGKILL, 10)):
+            try:
+                status = child.wait(wait)
+                break
+            except subprocess.TimeoutExpired:
+                kill_group(child.pid, sig)
+        else:
+            status = child.wait()
+        kill_group(child.pid, signal.SIGKILL)
+        reader.join(2)
+        if reader.is_alive():
+            kill_strays(child.pid)
+            reader.join(10)
+    if time.monotonic() - start >= limit:
         result.fail(f"no end after {limit} s")
     else:
         result.finish(status, bool(os.environ.get("K8SNET_VM")))
     log_to_kernel(f"end {name}")
+    if os.environ.get("K8SNET_VM"):
+        lines = trouble_since(f"begin {name}")
+        if lines:
+            result.fail("trouble in the kernel log", "\n".join(lines))
     return result
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # build.sh KERNEL [MAKE-ARGUMENT...]: builds the module and prints the path of
-# k8snet.ko. KERNEL is one of the fetched kernels, a directory as kernel.sh
+# k8snet.ko. KERNEL is one of the kernels of run.sh, a directory as kernel.sh
 # makes it, or a directory of kernel headers (built in $BUILD/host then). Each
 # kernel has an object directory of its own with links to the sources, since an
 # external module's objects are made beside its sources.
@@ -12,10 +12,7 @@
 K=$1
 shift
 NAME=${K##*/}
-case $K in
-*/*) KERNEL_DIR=$K ;;
-*) KERNEL_DIR=$("$VM_DIR/kernel.sh" "$K") || exit ;;
-esac
+KERNEL_DIR=$(kernel_dir "$K") || exit
 if [ -x "$KERNEL_DIR/make" ]; then
 	MAKE=("$KERNEL_DIR/make")
 else

@@ -15,7 +15,8 @@
 #   selftests/vm/run.sh -M ip link                  # without building a module
 #   selftests/vm/run.sh -i -- bash                  # with a terminal
 #
-#   -k KERNEL   6.1 (default), 6.12, 7.2, or a directory as kernel.sh makes it
+#   -k KERNEL   6.1 (default), 6.12, 7.2; debug or kcsan, which are built at
+#               first use (kbuild.sh); or a directory as kernel.sh makes it
 #   -t SECONDS  limit for COMMAND (default 600; 0: none)
 #   -s SECONDS  limit for silence: no output for so long ends the VM
 #   -n NAME     the logs go to build/log/NAME (default "run")
@@ -25,7 +26,7 @@
 #   -K FILE     uses this k8snetctl instead of building one
 #   -T          no tool
 #   -c N        processors (default 2)
-#   -r MB       memory (default 2048)
+#   -r MB       memory (default 2048; 3072 for debug and kcsan)
 #   -a WORDS    more words for the kernel's command line
 #   -q WORD     one more argument for QEMU (repeatable)
 #   -w          a kernel warning is reported but does not stop the VM at once
@@ -33,6 +34,7 @@
 #   -i          interactive
 #
 # /run/job/out (K8SNET_OUT) in the VM is build/log/NAME/job here.
+# K8SNET_SLOW multiplies limits of time (default 5 for debug, 3 for kcsan).
 # K8SNET_ACCEL=kvm uses KVM, which is faster where it works.
 
 . "$(dirname "$(realpath "$0")")/common.sh"
@@ -68,10 +70,7 @@ done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] || die "no command; see run.sh -h"
 
-case $K in
-*/*) KERNEL_DIR=$(realpath "$K") ;;
-*) KERNEL_DIR=$("$VM_DIR/kernel.sh" "$K") || exit ;;
-esac
+KERNEL_DIR=$(kernel_dir "$K") || exit
 [ -s "$KERNEL_DIR/vmlinux" ] || die "no kernel in $KERNEL_DIR"
 
 if [ "$MODULE" = build ]; then
@@ -94,6 +93,16 @@ if [ "$TOOL" = build ]; then
 		TOOL=$TOP/tool/k8snetctl
 	fi
 fi
+# Instruments have their price.
+case $K in
+debug) SLOW=5 ;;
+kcsan) SLOW=3 ;;
+*) SLOW=1 ;;
+esac
+case $K in
+debug|kcsan) ARGS=(--memory 3072 "${ARGS[@]}") ;;
+esac
+ARGS+=(--slow "${K8SNET_SLOW:-$SLOW}")
 [ -z "$MODULE" ] || ARGS+=(--module "$(realpath "$MODULE")")
 [ -z "$TOOL" ] || ARGS+=(--tool "$(realpath "$TOOL")")
 
