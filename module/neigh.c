@@ -218,15 +218,14 @@ static const struct nd_msg *nd_pull(struct sk_buff *skb, unsigned int *len)
 
 /*
  * An advertisement that @target is at @lladdr, as if @target had sent it: on
- * @dev, Ethernet header included. Always of a router, since everything that we
- * advertise forwards, the bridge above all: pods that see a router turn into a
- * host drop their default route.
+ * @dev, Ethernet header included.
  */
 static struct sk_buff *nd_advertise(struct net_device *dev, const u8 *eth_src,
 				    const u8 *eth_dst,
 				    const struct in6_addr *daddr,
 				    const struct in6_addr *target,
-				    const u8 *lladdr, bool solicited)
+				    const u8 *lladdr, bool solicited,
+				    bool router)
 {
 	const unsigned int len = sizeof(struct nd_msg) + 8;
 	struct ipv6hdr *ip6;
@@ -253,7 +252,7 @@ static struct sk_buff *nd_advertise(struct net_device *dev, const u8 *eth_src,
 	skb_set_transport_header(skb, sizeof(*ip6));
 	msg = skb_put_zero(skb, len);
 	msg->icmph.icmp6_type = NDISC_NEIGHBOUR_ADVERTISEMENT;
-	msg->icmph.icmp6_router = 1;
+	msg->icmph.icmp6_router = router;
 	msg->icmph.icmp6_solicited = solicited;
 	msg->icmph.icmp6_override = 1;
 	msg->target = *target;
@@ -320,9 +319,12 @@ static enum k8snet_neigh_verdict nd_rx_solicit(struct k8snet_port *port,
 		return K8SNET_NEIGH_DROP;
 	}
 
+	/* As a router: whoever sees one turn into a host drops its default
+	 * route, and what the bridge answers for it forwards to.
+	 */
 	reply = nd_advertise(port->dev, br->dev->dev_addr, eth_src,
 			     dad ? &in6addr_linklocal_allnodes : &saddr.in6,
-			     &target.in6, br->dev->dev_addr, !dad);
+			     &target.in6, br->dev->dev_addr, !dad, true);
 	if (!reply) {
 		k8snet_stat_inc(br->kn, NOMEM);
 		return K8SNET_NEIGH_DROP;
@@ -494,7 +496,8 @@ static bool neigh_xmit_nd(struct k8snet_bridge *br, struct sk_buff *skb)
 	reply = nd_advertise(dev, lladdr, dev->dev_addr,
 			     ipv6_addr_any(&saddr) ?
 					&in6addr_linklocal_allnodes : &saddr,
-			     &target.in6, lladdr, !ipv6_addr_any(&saddr));
+			     &target.in6, lladdr, !ipv6_addr_any(&saddr),
+			     false);
 	if (!reply) {
 		k8snet_stat_inc(br->kn, NOMEM);
 		return true;
