@@ -132,32 +132,41 @@ static netdev_tx_t xmit_to_pod(struct k8snet_bridge *br, struct sk_buff *skb,
 /*
  * Out towards the node of pod route @r. skb_dst() is the route to that node;
  * the packet's own destination says nothing about the next hop, hence not
- * dst_output(). Consumes @skb. Context: RCU, BH off.
+ * dst_output(). The route is dropped here: a packet that waits for the
+ * neighbour to be resolved would otherwise be sent, once it is, to what its
+ * route and destination name together, and the pod is nobody's neighbour.
+ * Consumes @skb. Context: RCU, BH off.
  */
 static void to_node_output(struct k8snet_route *r, struct sk_buff *skb)
 {
 	struct dst_entry *dst = skb_dst(skb);
 	struct net_device *dev = dst_dev(dst);
-	__be32 nexthop;
+	int table = NEIGH_ND_TABLE;
+	struct in6_addr nexthop6;
+	__be32 nexthop = 0;
 
 	if (skb_cow_head(skb, LL_RESERVED_SPACE(dev))) {
 		kfree_skb(skb);
 		return;
 	}
-	skb->dev = dev;
 	if (r->prefix.family == NFPROTO_IPV4) {
 		const struct rtable *rt = dst_rtable(dst);
 
 		if (rt->rt_gw_family == AF_INET6) {
-			neigh_xmit(NEIGH_ND_TABLE, dev, &rt->rt_gw6, skb);
-			return;
+			nexthop6 = rt->rt_gw6;
+		} else {
+			nexthop = rt_nexthop(rt, r->via.ip);
+			table = NEIGH_ARP_TABLE;
 		}
-		nexthop = rt_nexthop(rt, r->via.ip);
-		neigh_xmit(NEIGH_ARP_TABLE, dev, &nexthop, skb);
 	} else {
-		neigh_xmit(NEIGH_ND_TABLE, dev,
-			   rt6_nexthop(dst_rt6_info(dst), &r->via.in6), skb);
+		nexthop6 = *rt6_nexthop(dst_rt6_info(dst), &r->via.in6);
 	}
+	skb->dev = dev;
+	skb_dst_drop(skb);
+	if (table == NEIGH_ARP_TABLE)
+		neigh_xmit(table, dev, &nexthop, skb);
+	else
+		neigh_xmit(table, dev, &nexthop6, skb);
 }
 
 /* A fragment, made by ip_do_fragment(), which carries nothing of ours along.
