@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Pods. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
@@ -103,16 +104,24 @@ out:
 	return err;
 }
 
-/* Whether one of its addresses is a pod's already */
+/* Whether one of its addresses is a pod's already; reported */
 static bool exists(const struct pod *pod)
 {
 	struct pod_list list = { 0 };
 	struct addr *addr;
 	bool found = false;
 
-	LIST_FOR_EACH(addr, &pod->addr)
-		if (!found && !knl_pod_list(&list, addr, NL_QUIET))
-			found = list.n;
+	LIST_FOR_EACH(addr, &pod->addr) {
+		if (found || knl_pod_list(&list, addr, NL_QUIET))
+			continue;
+		found = list.n;
+		if (found) {
+			char *text = text_addr(addr);
+
+			report("a pod has the address %s already", text);
+			free(text);
+		}
+	}
 	pod_list_clear(&list);
 	return found;
 }
@@ -188,12 +197,9 @@ static int run_add(struct request *req)
 	}
 	if (link.master)
 		return status(add_to_port(pod, &link));
-	/*
-	 * Let the kernel refuse a pod that is there before its new port is
-	 * touched, in its own words.
-	 */
+	/* The new port of a pod that is there is not to be touched. */
 	if (exists(pod))
-		return status(knl_pod_new(pod, NL_NOW));
+		return STATUS_REFUSED;
 	return status(add_with_port(pod, &link));
 }
 

@@ -128,16 +128,21 @@ static int conn_open(struct conn *conn, int protocol)
 static int k8snet_open(void)
 {
 	struct conn *conn = &conns[NL_BUS_K8SNET];
+	/* Said once, not for each line of a batch. */
+	static bool missing;
 	int err;
 
 	if (conn->sk)
 		return 0;
+	if (missing)
+		return -ENOENT;
 	err = conn_open(conn, NETLINK_GENERIC);
 	if (err)
 		return err;
 	family = genl_ctrl_resolve(conn->sk, K8SNET_GENL_NAME);
 	if (family >= 0)
 		return 0;
+	missing = true;
 	report("the module k8snet is not loaded: this kernel has no netlink family \"%s\"",
 	       K8SNET_GENL_NAME);
 	conn_close(conn);

@@ -120,7 +120,7 @@ static bool route_stays(const struct state *want, const struct route *route)
 {
 	const struct route *wanted;
 
-	if (bridge_goes(want, route->bridge) || bridge_goes(want, route->dev))
+	if (bridge_goes(want, route->bridge ? route->bridge : route->dev))
 		return false;
 	if (!(want->has & STATE_ROUTES))
 		return true;
