@@ -250,12 +250,11 @@ for n in 0 1 2; do
 	check "worker-$n took it" succeeded
 done
 
-step "It is the state that is kept beside it as JSON"
-run_sh worker-0 "k8snetctl save | cmp - worker-0.json && echo the same"
-check "save prints worker-0.json" printed_like '^the same$'
-for n in 1 2; do
-	run_only worker-$n bash -c "k8snetctl save | cmp - worker-$n.json"
-	check "and worker-$n.json on worker-$n" succeeded
+step "Or a saved state: the JSON files beside them say the same"
+for n in 0 1 2; do
+	run worker-$n k8snetctl apply --dry-run worker-$n.json
+	check "there is nothing left to do on worker-$n" succeeded
+	check "and no command to run" printed_nothing
 done
 
 step "Pods are plugged into the bridge"
@@ -319,6 +318,15 @@ for n in 0 1; do
 		printed_like 'src=10\.200\.0\.3 dst=10\.200\.1\.2 .* src=10\.200\.1\.2 dst=10\.200\.0\.3 '
 done
 
+step "A pod cannot speak as another"
+ip -n busybox-0 addr add 10.200.0.2/32 dev eth0
+run busybox-0 ping -c 1 -W 1 -q -I 10.200.0.2 10.200.1.2
+check "with nginx-0's address busybox-0 reaches nobody" ended_with 1
+run worker-0 k8snetctl port list
+check "and what it sent was counted" \
+	printed_like 'veth-busybox-0 [^'$'\n'']*spoofed [1-9]'
+ip -n busybox-0 addr del 10.200.0.2/32 dev eth0
+
 section "Nodes and pods"
 
 step "Node to pod"
@@ -370,7 +378,8 @@ run busybox-0 dig +short TXT @fd00:10:32::10 whoami.cluster.local
 check "over IPv6; kube-dns sees busybox-0" printed client_address=fd00:10:200::3
 run busybox-0 cat /etc/resolv.conf
 run busybox-0 curl -s -m 5 http://nginx/
-check "and so a service can be called by its name" clients_all 10.200.0.3
+check "and so a service can be called by its name" \
+	printed_like '^client_address=(10\.200\.0\.3|fd00:10:200::3) pod=nginx-'
 
 step "A pod reaches itself through its service"
 run_sh nginx-0 'for i in 1 2; do curl -s -m 5 http://10.32.0.53/; done'
@@ -396,7 +405,9 @@ n=${pod##*-}
 run_conntrack worker-2 -p tcp --dport 31088
 check "worker-2: destination and source are translated" \
 	printed_like "src=10\.240\.0\.100 dst=10\.240\.0\.22 .* src=10\.200\.$n\.2 dst=10\.240\.0\.22 "
-run_conntrack "worker-$n" -p tcp -s 10.240.0.22 -d "10.200.$n.2"
+port=${OUT##*dport=}	# that the node has chosen
+port=${port%% *}
+run_conntrack "worker-$n" -p tcp -s 10.240.0.22 -d "10.200.$n.2" --sport "$port"
 check "worker-$n, where $pod is: nothing is" \
 	printed_like "src=10\.240\.0\.22 dst=10\.200\.$n\.2 .* src=10\.200\.$n\.2 dst=10\.240\.0\.22 "
 
@@ -498,7 +509,7 @@ check "flows were counted" printed service_flows
 section "Save and restore"
 
 step "All of a node is gone, and back"
-run_sh worker-0 "k8snetctl save > $TMP/worker-0.json && wc -l < $TMP/worker-0.json"
+run_sh worker-0 "k8snetctl save > /tmp/worker-0.json && wc -l < /tmp/worker-0.json"
 check "saved" succeeded
 run worker-0 k8snetctl flush
 check "flushed" succeeded
@@ -506,9 +517,9 @@ run worker-0 ip -br link show type k8snet
 check "the bridge is gone" printed_nothing
 run busybox-0 curl -s -S -m 1 http://10.32.0.53/
 check "and with it the network" ended_with 28
-run worker-0 k8snetctl restore "$TMP/worker-0.json"
+run worker-0 k8snetctl restore /tmp/worker-0.json
 check "restored" succeeded
-run_sh worker-0 "k8snetctl save | cmp - $TMP/worker-0.json && echo the same"
+run_sh worker-0 "k8snetctl save | cmp - /tmp/worker-0.json && echo the same"
 check "it is what was saved" printed "the same"
 run busybox-0 curl -s -m 5 http://10.32.0.53/
 check "pods, routes and services work" clients_all 10.200.0.3
@@ -516,8 +527,8 @@ run client curl -s -m 5 http://10.240.0.20:31088/
 check "the node port, too" clients_all 10.240.0.20
 
 step "Apply changes only what differs"
-run_only worker-0 sed -i 's/"external-policy": "cluster"/"external-policy": "local"/' "$TMP/worker-0.json"
-run_sh worker-0 "k8snetctl apply -v $TMP/worker-0.json; k8snetctl apply -v $TMP/worker-0.json"
+run_only worker-0 sed -i 's/"external-policy": "cluster"/"external-policy": "local"/' /tmp/worker-0.json
+run_sh worker-0 "k8snetctl apply -v /tmp/worker-0.json; k8snetctl apply -v /tmp/worker-0.json"
 check "applied" succeeded
 run worker-0 k8snetctl svc show default/nginx
 check "the policy is what the file says" printed "external-policy local"
