@@ -8,6 +8,7 @@
 #include "affinity.h"
 #include "conn.h"
 #include "node.h"
+#include "pod.h"
 #include "route.h"
 #include "service.h"
 
@@ -118,6 +119,20 @@ enum k8snet_origin k8snet_service_origin(struct k8snet_net *kn,
 	    k8snet_prefixes_match(node->cluster, node->n_cluster, saddr, family))
 		return K8SNET_ORIGIN_POD;
 	return K8SNET_ORIGIN_OUTSIDE;
+}
+
+/*
+ * Would replies of the chosen endpoint reach a pod without passing this node,
+ * which has translated the destination? They would where neither of both is
+ * here: a pod that uses a node port of a node that is not its own.
+ */
+static bool replies_go_astray(struct k8snet_net *kn,
+			      const struct k8snet_decision *d)
+{
+	return d->origin == K8SNET_ORIGIN_POD &&
+	       !(READ_ONCE(d->ep->flags) & K8SNET_EP_LOCAL) &&
+	       !k8snet_pod_lookup_rcu(kn, &d->ep->addr, d->family) &&
+	       !k8snet_pod_lookup_rcu(kn, &d->saddr, d->family);
 }
 
 /*
@@ -254,7 +269,8 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 	d->hairpin = d->origin != K8SNET_ORIGIN_NODE &&
 		     k8snet_addr_equal(&d->ep->addr, &d->saddr);
 	if (external)
-		d->snat = !local || d->origin == K8SNET_ORIGIN_NODE;
+		d->snat = !local || d->origin == K8SNET_ORIGIN_NODE ||
+			  replies_go_astray(kn, d);
 	else
 		d->snat = d->origin == K8SNET_ORIGIN_OUTSIDE;
 	/* The node's own address is what a translation would give. */
