@@ -328,7 +328,8 @@ class Cluster:
             return "fd00:10:240::100"
         if host[0] == "w":
             return f"fd00:10:240::2{host[1]}"
-        return f"fd00:10:200:{host[1]}::{int(host[2:]) + 2}"
+        subnet = "" if host[1] == "0" else f":{host[1]}"
+        return f"fd00:10:200{subnet}::{int(host[2:]) + 2}"
 
     def addr(self, host, family):
         """Address of a host or pod; FAMILY is 4 or 6."""
