@@ -41,7 +41,7 @@ NO_HEADERS := no kernel headers in $(KDIR): install linux-headers-$(KVER), or \
 module:
 ifneq ($(KERNEL),)
 	@$(DEPS) build kernel
-	@$(VM)/build.sh $(KERNEL) W=1
+	@$(VM)/build.sh $(KERNEL)
 else ifneq ($(wildcard $(KDIR)/Makefile),)
 	@$(DEPS) build
 	@$(VM)/build.sh $(KDIR)

@@ -43,5 +43,6 @@ find Kbuild dkms.conf module uapi -type f \
 find "$OBJ/src" -xtype l -delete
 # make's own flags must not reach kbuild: "make -n" apart, they are ours.
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL
-"${MAKE[@]}" M="$OBJ/src" -j"$(nproc)" modules "$@" >&2 || exit 2
+# W=1 always: other flags than last time would make all objects anew.
+"${MAKE[@]}" M="$OBJ/src" -j"$(nproc)" W=1 modules "$@" >&2 || exit 2
 printf '%s\n' "$OBJ/src/k8snet.ko"
