@@ -19,7 +19,7 @@
 #include <net/rtnetlink.h>
 
 /* 6.5: GSO has a header of its own. Drop with 6.1, and include it. */
-#if __has_include(<net/gso.h>)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 #include <net/gso.h>
 #endif
 
