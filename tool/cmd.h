@@ -32,6 +32,7 @@ struct request {
 	bool force;
 	bool all;			/* a listing without a key */
 	char *file;			/* restore, apply */
+	char *step;			/* of a plan: what messages begin with */
 	bool verbose, dry_run;		/* apply */
 	bool checked;			/* svc set: it agrees with what is there */
 	bool borrowed;			/* the union belongs to somebody else */
@@ -84,6 +85,8 @@ int request_run(struct request *req);
 
 /* The request as a command line, without the tool's name. */
 void request_print(FILE *f, const struct request *req);
+/* Its object, verb and what it is about; the caller's to free. */
+char *request_name(const struct request *req);
 
 /* Reasons that many verbs have */
 int why_no_more(struct why *why, const char *word);

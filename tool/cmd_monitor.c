@@ -44,10 +44,14 @@ static json_t *event_object(const struct monitor_event *ev)
 
 static void print_endpoints(const struct monitor_event *ev)
 {
-	const struct endpoint *ep;
+	struct endpoint *ep;
 
 	LIST_FOR_EACH(ep, &ev->svc->ep) {
 		char *name = text_quote(ev->svc->name);
+
+		/* Of one that has gone only the key is news. */
+		if (ev->deleted)
+			ep->has = EP_ANSWER;
 
 		if (print_json) {
 			json_t *o = event_object(ev);

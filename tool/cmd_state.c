@@ -62,6 +62,9 @@ static int plan_run(struct plan *plan, bool verbose)
 	LIST_FOR_EACH(req, plan) {
 		if (verbose)
 			request_print(stdout, req);
+		/* Lives as long as the request may be queued. */
+		req->step = request_name(req);
+		req->where.step = req->step;
 		ok = !request_run(req);
 		if (!ok)
 			break;

@@ -142,13 +142,30 @@ void request_clear(struct request *req)
 	if (req->object && req->object->clear && !req->borrowed)
 		req->object->clear(req);
 	free(req->file);
+	free(req->step);
 	req->file = NULL;
+	req->step = NULL;
 }
 
 int request_run(struct request *req)
 {
 	where = req->where;
 	return req->verb->run(req);
+}
+
+char *request_name(const struct request *req)
+{
+	const struct field *key = req->object->fields;
+	json_t *json = key->flags & FIELD_POSITIONAL ?
+		field_get(key, &req->node) : NULL;
+	const json_t *first = json_is_array(json) ? json_array_get(json, 0) :
+		json;
+	const char *s = json_string_value(first);
+	char *name = text_printf("%s %s%s%s", req->object->name,
+				 req->verb->name, s ? " " : "", s ? s : "");
+
+	json_decref(json);
+	return name;
 }
 
 void request_print(FILE *f, const struct request *req)

@@ -14,6 +14,8 @@ static void vreport(const struct where *at, const char *fmt, va_list ap)
 	fputs("k8snetctl: ", stderr);
 	if (at->file)
 		fprintf(stderr, "%s:%u: ", at->file, at->line);
+	if (at->step)
+		fprintf(stderr, "%s: ", at->step);
 	vfprintf(stderr, fmt, ap);
 	fputc('\n', stderr);
 }

@@ -10,10 +10,14 @@ enum {
 	STATUS_USAGE	= 2,	/* cannot be read; nothing was sent */
 };
 
-/* A line of a batch; no file: the command line. */
+/*
+ * A line of a batch, a step of restore or apply in words, or the command line,
+ * which is not said.
+ */
 struct where {
 	const char *file;
 	unsigned int line;
+	const char *step;
 };
 
 /* Where the command that runs now was written. */
