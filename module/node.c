@@ -242,10 +242,23 @@ static void conf_replace(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 	kfree_rcu(old, rcu);
 }
 
+/* The oldest is forgotten: its flows will run into their timeouts. */
+static void former_add(union nf_inet_addr former[K8SNET_NODE_FORMER_MAX],
+		       const union nf_inet_addr *addr)
+{
+	unsigned int i;
+
+	for (i = 0; i < K8SNET_NODE_FORMER_MAX - 1; i++)
+		if (k8snet_addr_equal(&former[i], addr))
+			break;
+	memmove(&former[1], &former[0], i * sizeof(former[0]));
+	former[0] = *addr;
+}
+
 bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 {
 	const struct k8snet_node_conf *old;
-	bool visible, stale = false;
+	bool visible, former = false;
 	unsigned int i;
 
 	ASSERT_RTNL();
@@ -267,17 +280,14 @@ bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 		    (k8snet_addr_equal(&old->address[i], &conf->address[i]) &&
 		     (!old->address_ifindex[i] || conf->address_ifindex[i])))
 			continue;
-		/* Should one be waiting already, its flows run into their
-		 * timeouts instead.
-		 */
-		conf->stale[i] = old->address[i];
-		stale = true;
+		former_add(conf->former[i], &old->address[i]);
+		former = true;
 	}
 
 	conf_replace(kn, conf);
 	if (visible)
 		k8snet_net_changed(kn);
-	if (stale)
+	if (former)
 		k8snet_node_update(kn);
 	return visible;
 }
@@ -295,73 +305,82 @@ void k8snet_node_update(struct k8snet_net *kn)
 	schedule_work(&kn->node_work);
 }
 
-struct stale_flows {
+struct lost_addr {
 	union nf_inet_addr addr;
 	u8 family;
 };
 
 /* Flows that were given the address as their source. */
-static int flow_is_stale(struct nf_conn *ct, void *data)
+static int flow_has_lost(struct nf_conn *ct, void *data)
 {
-	const struct stale_flows *s = data;
+	const struct lost_addr *lost = data;
 
-	return (ct->status & IPS_SRC_NAT) && nf_ct_l3num(ct) == s->family &&
+	return (ct->status & IPS_SRC_NAT) &&
+	       nf_ct_l3num(ct) == lost->family &&
 	       nf_inet_addr_cmp(&ct->tuplehash[IP_CT_DIR_REPLY].tuple.dst.u3,
-				&s->addr);
+				&lost->addr);
 }
 
 /*
- * nf_nat's own notifiers only know flows whose address is that of the device
- * they leave through, as masquerade gives it. A service's flow has the node's
- * address whichever way it leaves.
+ * Takes out of the settings the earlier addresses that are not local any
+ * more. Nothing that anybody could see, so it is not published as a change.
+ * Without memory the next run finds them.
  */
-static void stale_flows_end(struct k8snet_net *kn,
-			    const union nf_inet_addr *addr, u8 family)
+static unsigned int former_lost(struct k8snet_net *kn, struct lost_addr *lost)
 {
-	struct stale_flows s = { .addr = *addr, .family = family };
-	struct nf_ct_iter_data iter = { .net = kn->net, .data = &s };
-	bool local;
+	struct k8snet_node_conf *conf = k8snet_node_copy(kn);
+	union nf_inet_addr *addr;
+	unsigned int i, n = 0;
+	u8 family;
 
+	if (!conf)
+		return 0;
 	rcu_read_lock();
-	local = k8snet_node_is_local_addr(kn, addr, family);
+	for (i = 0; i < 2 * K8SNET_NODE_FORMER_MAX; i++) {
+		family = k8snet_family_of_index(i / K8SNET_NODE_FORMER_MAX);
+		addr = &conf->former[i / K8SNET_NODE_FORMER_MAX]
+				    [i % K8SNET_NODE_FORMER_MAX];
+		if (k8snet_addr_any(addr) ||
+		    k8snet_node_is_local_addr(kn, addr, family))
+			continue;
+		lost[n++] = (struct lost_addr){ *addr, family };
+		memset(addr, 0, sizeof(*addr));
+	}
 	rcu_read_unlock();
-	if (!local)
-		nf_ct_iterate_cleanup_net(flow_is_stale, &iter);
+	if (n)
+		conf_replace(kn, conf);
+	else
+		kfree(conf);
+	return n;
 }
 
 static void node_work(struct work_struct *work)
 {
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     node_work);
-	struct k8snet_node_conf *conf;
-	union nf_inet_addr stale[2];
-	unsigned int i;
+	struct nf_ct_iter_data iter = { .net = kn->net };
+	struct lost_addr lost[2 * K8SNET_NODE_FORMER_MAX];
+	unsigned int n;
 
 	rtnl_lock();
 	mutex_lock(&kn->cfg_lock);
 	k8snet_node_refresh(kn);
-	memcpy(stale, k8snet_cfg_dereference(kn, kn->node)->stale,
-	       sizeof(stale));
-	if (!k8snet_addr_any(&stale[0]) || !k8snet_addr_any(&stale[1])) {
-		/* Not a change that anybody can see, so not published as
-		 * one. Without memory the next run ends them again.
-		 */
-		conf = k8snet_node_copy(kn);
-		if (conf) {
-			memset(conf->stale, 0, sizeof(conf->stale));
-			conf_replace(kn, conf);
-		}
-	}
+	n = former_lost(kn, lost);
 	mutex_unlock(&kn->cfg_lock);
 	rtnl_unlock();
 
-	/* May take long, hence without locks. Entries that packets still on
-	 * their way make with the old settings are few and time out.
+	/*
+	 * nf_nat's own notifiers only know flows whose address is that of the
+	 * device they leave through, as masquerade gives it. A service's flow
+	 * has the node's address whichever way it leaves.
+	 *
+	 * This may take long, hence without locks. Entries that packets still
+	 * on their way make with the old settings are few and time out.
 	 */
-	for (i = 0; i < 2; i++)
-		if (!k8snet_addr_any(&stale[i]))
-			stale_flows_end(kn, &stale[i],
-					k8snet_family_of_index(i));
+	while (n--) {
+		iter.data = &lost[n];
+		nf_ct_iterate_cleanup_net(flow_has_lost, &iter);
+	}
 }
 
 bool k8snet_node_is_local_addr(struct k8snet_net *kn,
@@ -421,7 +440,7 @@ int k8snet_node_reset(struct k8snet_net *kn)
 	memcpy(conf->address, old->address, sizeof(conf->address));
 	memcpy(conf->address_ifindex, old->address_ifindex,
 	       sizeof(conf->address_ifindex));
-	memcpy(conf->stale, old->stale, sizeof(conf->stale));
+	memcpy(conf->former, old->former, sizeof(conf->former));
 	conf_replace(kn, conf);
 	k8snet_net_changed(kn);
 	k8snet_node_update(kn);

@@ -6,6 +6,11 @@
 #include "addr.h"
 #include "netns.h"
 
+enum {
+	/* Earlier addresses that are remembered, of each family. */
+	K8SNET_NODE_FORMER_MAX = 4,
+};
+
 /* Immutable once published in kn->node. */
 struct k8snet_node_conf {
 	union nf_inet_addr ip[2];	/* set by the user; any: not set */
@@ -21,8 +26,10 @@ struct k8snet_node_conf {
 	 * none. Packets with that source may leave through another one.
 	 */
 	int address_ifindex[2];
-	/* An earlier address whose flows node_work has yet to end. */
-	union nf_inet_addr stale[2];
+	/* Earlier addresses, any in empty places: node_work ends their flows
+	 * when they are no longer local.
+	 */
+	union nf_inet_addr former[2][K8SNET_NODE_FORMER_MAX];
 	struct rcu_head rcu;		/* last: what is before it compares */
 };
 
