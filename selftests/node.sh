@@ -1,0 +1,546 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 300
+#
+# The node's settings: what "node set" takes and refuses, which address is
+# found to be the node's own and how it follows the world, and what the
+# settings do to node ports.
+#
+#                         node
+#      left ----- lan0 192.0.2.1, 2001:db8:1::1
+#     right ----- wan0 198.51.100.1, 2001:db8:2::1
+#   192.0.2.2, 2001:db8:1::2   198.51.100.2, 2001:db8:2::2
+
+. "$(dirname "$0")/lib.sh"
+
+setup_ns node left right
+modprobe k8snet || tap_bail "no module"
+
+link_pair "$node" lan0 "$left" eth0 || tap_bail "no links"
+link_pair "$node" wan0 "$right" eth0 || tap_bail "no links"
+addr_add "$left" eth0 192.0.2.2/24 2001:db8:1::2/64
+addr_add "$right" eth0 198.51.100.2/24 2001:db8:2::2/64
+in_ns "$node" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+
+# The node as if it had just been given its devices.
+reset_node()
+{
+	local dev
+
+	ks "$node" flush
+	ip -n "$node" -4 route flush exact default
+	ip -n "$node" -6 route flush exact default
+	for dev in lan0 wan0; do
+		ip -n "$node" link set $dev up
+		ip -n "$node" -4 addr flush dev $dev
+		ip -n "$node" -6 addr flush dev $dev scope global
+	done
+}
+
+addr_lan()
+{
+	addr_add "$node" lan0 192.0.2.1/24 2001:db8:1::1/64
+}
+
+addr_wan()
+{
+	addr_add "$node" wan0 198.51.100.1/24 2001:db8:2::1/64
+}
+
+# Values of one word of "node show", one after the other.
+shown()		# WORD
+{
+	# shellcheck disable=SC2046 # words
+	set -- "$1" $(ks "$node" node show)
+	local word=$1 values=()
+
+	shift
+	while [ $# -gt 1 ]; do
+		[ "$1" != "$word" ] || values+=("$2")
+		shift
+	done
+	echo "${values[*]}"
+}
+
+# What the module has said by itself, without being asked: "node show" would
+# look for the addresses anew.
+monitor_start()
+{
+	background monitor "$node" "$K8SNETCTL" monitor
+	MONITOR=$PID
+	# It listens once it has told of a change.
+	monitor_ready()
+	{
+		ks "$node" node set nodeport-range 30000-32766 &&
+			ks "$node" node set nodeport-range 30000-32767 &&
+			grep -q 30000-32766 "$TMP/monitor"
+	}
+	slowwait 10 monitor_ready || fail "no monitor"
+}
+
+# Until the last change that was told has exactly these addresses.
+told()		# ADDRESS...
+{
+	local want="${*/#/address }"
+
+	told_last()
+	{
+		tail -n 1 "$TMP/monitor" |
+			awk -v want="$want" '{
+				got = ""
+				for (i = 1; i < NF; i++)
+					if ($i == "address")
+						got = got " address " $(i + 1)
+				exit got != (want ? " " want : "")
+			}'
+	}
+	slowwait 10 told_last ||
+		fail "wanted '$want', told: $(cat "$TMP/monitor")"
+	expect "$(shown address)" "$*" "address shown"
+}
+
+monitor_stop()
+{
+	stop "$MONITOR" || :
+}
+
+# --- settings ----------------------------------------------------------
+
+defaults()
+{
+	reset_node
+	expect "$(ks "$node" -j node show | python3 -c '
+import json, sys
+print(json.dumps(json.load(sys.stdin), sort_keys=True))')" \
+		'[{"address": [], "cluster-cidr": [], "fastpath": "auto", "ip": [], "nodeport-addresses": "primary", "nodeport-range": "30000-32767"}]'
+}
+
+set_all()
+{
+	ks "$node" node set ip 203.0.113.5 ip 2001:db8:9::5 \
+		nodeport-addresses 192.0.2.0/24,2001:db8::/32 \
+		nodeport-range 20000-20100 cluster-cidr 10.200.0.0/16 \
+		cluster-cidr fd00:10:200::/48 fastpath established
+	expect "$(shown ip)" "203.0.113.5 2001:db8:9::5" ip
+	expect "$(shown address)" "203.0.113.5 2001:db8:9::5" address
+	expect "$(shown nodeport-addresses)" 192.0.2.0/24,2001:db8::/32 \
+		nodeport-addresses
+	expect "$(shown nodeport-range)" 20000-20100 nodeport-range
+	expect "$(shown cluster-cidr)" "10.200.0.0/16 fd00:10:200::/48" \
+		cluster-cidr
+	expect "$(shown fastpath)" established fastpath
+}
+
+# One word changes one thing.
+set_one()	# WORD VALUE
+{
+	local word words before=()
+
+	words=(ip nodeport-addresses nodeport-range cluster-cidr fastpath)
+	set_all
+	for word in "${words[@]}"; do
+		before+=("$(shown "$word")")
+	done
+	ks "$node" node set "$1" "$2"
+	for word in "${words[@]}"; do
+		[ "$word" = "$1" ] || expect "$(shown "$word")" "${before[0]}" "$word"
+		before=("${before[@]:1}")
+	done
+	expect "$(shown "$1")" "$2" "$1"
+}
+
+set_none()
+{
+	set_all
+	addr_lan
+	ks "$node" node set ip none
+	expect "$(shown ip)" "" ip
+	expect "$(shown address)" "192.0.2.1 2001:db8:1::1" address
+	ks "$node" node set cluster-cidr none
+	expect "$(shown cluster-cidr)" "" cluster-cidr
+	reset_node
+}
+
+# A list that is given replaces the old one, the other family included.
+set_replaces()
+{
+	set_all
+	ks "$node" node set ip 203.0.113.6
+	expect "$(shown ip)" 203.0.113.6 ip
+	ks "$node" node set nodeport-addresses 198.51.100.0/24
+	expect "$(shown nodeport-addresses)" 198.51.100.0/24 nodeport-addresses
+	reset_node
+}
+
+refused()	# STATUS EXTENDED-REGEX WORD...
+{
+	local before status=$1 re=$2
+
+	shift 2
+	set_all
+	before=$(ks "$node" node show)
+	expect_status "$status" ks "$node" node set "$@"
+	expect_match "$OUTPUT" "$re" sentence
+	expect "$(ks "$node" node show)" "$before" "settings after"
+}
+
+unchanged_is_silent()
+{
+	local before
+
+	reset_node
+	monitor_start
+	ks "$node" node set ip 203.0.113.5 cluster-cidr 10.200.0.0/16
+	told 203.0.113.5
+	before=$(wc -l < "$TMP/monitor")
+	ks "$node" node set ip 203.0.113.5 cluster-cidr 10.200.0.0/16
+	ks "$node" node set nodeport-range 20000-20001
+	slowwait 10 grep -q 20000-20001 "$TMP/monitor" || fail "not told"
+	expect "$(wc -l < "$TMP/monitor")" $((before + 1)) "changes told"
+	monitor_stop
+	reset_node
+}
+
+other_namespace()
+{
+	set_all
+	expect_match "$(ks "$left" node show)" \
+		"nodeport-addresses primary nodeport-range 30000-32767"
+	reset_node
+}
+
+flushed()
+{
+	set_all
+	ks "$node" flush
+	expect_match "$(ks "$node" node show)" \
+		"^nodeport-addresses primary nodeport-range 30000-32767 fastpath auto *$"
+}
+
+# --- the address -------------------------------------------------------
+
+# Without a default route: the device that came first.
+first_device()
+{
+	reset_node
+	monitor_start
+	addr_wan
+	told 198.51.100.1 2001:db8:2::1
+	addr_lan
+	told 192.0.2.1 2001:db8:1::1
+	monitor_stop
+}
+
+default_route()
+{
+	reset_node
+	addr_lan
+	addr_wan
+	monitor_start
+	ip -n "$node" route add default via 198.51.100.2
+	told 198.51.100.1 2001:db8:1::1
+	ip -n "$node" route add default via 2001:db8:2::2
+	told 198.51.100.1 2001:db8:2::1
+	ip -n "$node" route replace default via 192.0.2.2
+	ip -n "$node" route replace default via 2001:db8:1::2
+	told 192.0.2.1 2001:db8:1::1
+	monitor_stop
+}
+
+preferred_source()
+{
+	reset_node
+	addr_lan
+	addr_wan
+	addr_add "$node" wan0 198.51.100.77/24 2001:db8:2::77/64
+	monitor_start
+	ip -n "$node" route add default via 198.51.100.2 src 198.51.100.77
+	ip -n "$node" route add default via 2001:db8:2::2 src 2001:db8:2::77
+	told 198.51.100.77 2001:db8:2::77
+	monitor_stop
+}
+
+address_removed()
+{
+	reset_node
+	addr_lan
+	addr_wan
+	ip -n "$node" route add default via 198.51.100.2
+	monitor_start
+	# Of another length, so that it is not a secondary address.
+	addr_add "$node" wan0 198.51.100.9/25
+	ip -n "$node" addr del 198.51.100.1/24 dev wan0
+	told 198.51.100.9 2001:db8:1::1
+	# The last one of the device takes the default route along.
+	ip -n "$node" addr del 198.51.100.9/25 dev wan0
+	told 192.0.2.1 2001:db8:1::1
+	ip -n "$node" addr del 2001:db8:1::1/64 dev lan0
+	told 192.0.2.1 2001:db8:2::1
+	ip -n "$node" addr del 192.0.2.1/24 dev lan0
+	told 2001:db8:2::1
+	monitor_stop
+}
+
+link_flap()
+{
+	reset_node
+	addr_lan
+	addr_wan
+	monitor_start
+	ip -n "$node" link set lan0 down
+	told 198.51.100.1 2001:db8:2::1
+	ip -n "$node" link set lan0 up
+	# IPv6 addresses went with the device.
+	told 192.0.2.1 2001:db8:2::1
+	ip -n "$node" link set lan0 down
+	ip -n "$node" link set wan0 down
+	told
+	monitor_stop
+	reset_node
+}
+
+device_removed()
+{
+	reset_node
+	addr_lan
+	monitor_start
+	ip -n "$node" link set lan0 down
+	ip -n "$node" link add extra0 type dummy
+	ip -n "$node" link set extra0 up
+	addr_add "$node" extra0 203.0.113.9/24 2001:db8:9::9/64
+	told 203.0.113.9 2001:db8:9::9
+	ip -n "$node" link del extra0
+	told
+	monitor_stop
+	reset_node
+}
+
+# An address is nobody's until duplicate address detection has passed.
+tentative()
+{
+	reset_node
+	in_ns "$node" sysctl -qw net.ipv6.conf.wan0.accept_dad=1 \
+		net.ipv6.conf.wan0.dad_transmits=2
+	monitor_start
+	ip -n "$node" addr add 2001:db8:2::1/64 dev wan0
+	ip -n "$node" addr show dev wan0 | grep "2001:db8:2::1.*tentative" ||
+		fail "too fast to see"
+	expect "$(shown address)" "" "address while tentative"
+	told 2001:db8:2::1
+	monitor_stop
+	in_ns "$node" sysctl -qw net.ipv6.conf.wan0.accept_dad=0
+}
+
+unusable()
+{
+	reset_node
+	ip -n "$node" addr add 192.0.2.1/24 dev lan0 scope link
+	ip -n "$node" addr add 2001:db8:1::1/64 dev lan0 nodad preferred_lft 0
+	ip -n "$node" addr add 203.0.113.1/32 dev lo
+	ip -n "$node" addr add 2001:db8:9::1/128 dev lo
+	expect "$(shown address)" "" "address"
+	addr_wan
+	expect "$(shown address)" "198.51.100.1 2001:db8:2::1" "address"
+	ip -n "$node" addr del 203.0.113.1/32 dev lo
+	ip -n "$node" addr del 2001:db8:9::1/128 dev lo
+}
+
+# A pod bridge's gateway address is not what the world knows the node by.
+not_the_bridge()
+{
+	reset_node
+	bridge_add "$node" cnio0 10.200.0.0/24 fd00:10:200::/64
+	expect "$(shown address)" "" "address"
+	addr_lan
+	expect "$(shown address)" "192.0.2.1 2001:db8:1::1" "address"
+	ks "$node" bridge del cnio0
+}
+
+set_wins()
+{
+	reset_node
+	addr_lan
+	addr_wan
+	ks "$node" node set ip 198.51.100.1
+	expect "$(shown address)" "198.51.100.1 2001:db8:1::1" address
+	ip -n "$node" addr del 198.51.100.1/24 dev wan0
+	expect "$(shown address)" "198.51.100.1 2001:db8:1::1" address
+	ks "$node" node set ip none
+	expect "$(shown address)" "192.0.2.1 2001:db8:1::1" address
+}
+
+# --- node ports --------------------------------------------------------
+
+# A service on the node with its endpoint in "left", asked from "right".
+topo_nodeport()
+{
+	reset_node
+	addr_lan
+	addr_wan
+	ip -n "$right" route replace default via 198.51.100.1
+	ip -n "$right" route replace default via 2001:db8:2::1
+	ip -n "$left" route replace default via 192.0.2.1
+	ip -n "$left" route replace default via 2001:db8:1::1
+	ks "$node" svc add web vip 10.96.0.1:80/tcp vip "[fd00:96::1]:80/tcp" \
+		node-port 31000 ep 192.0.2.2:80 ep "[2001:db8:1::2]:80"
+	ks "$node" svc add dns vip 10.96.0.2:53/udp vip "[fd00:96::2]:53/udp" \
+		node-port 31000/udp ep 192.0.2.2:53 ep "[2001:db8:1::2]:53"
+}
+
+# Which of the node's addresses answer on the node port.
+answering()
+{
+	local a list=()
+
+	for a in 192.0.2.1 198.51.100.1 2001:db8:1::1 2001:db8:2::1; do
+		! ask "$right" -t 1 tcp $a 31000 > /dev/null || list+=("$a")
+	done
+	echo "${list[*]}"
+}
+
+nodeport_addresses()	# VALUE ANSWERING...
+{
+	topo_nodeport
+	ks "$node" node set nodeport-addresses "$1"
+	shift
+	expect "$(answering)" "$*" "addresses that answer"
+}
+
+nodeport_primary_follows()
+{
+	topo_nodeport
+	expect "$(answering)" "192.0.2.1 2001:db8:1::1" "addresses that answer"
+	ks "$node" node set ip 198.51.100.1 ip 2001:db8:2::1
+	expect "$(answering)" "198.51.100.1 2001:db8:2::1" \
+		"addresses that answer"
+}
+
+# "all" leaves out loopback, which is no address that others could reach.
+nodeport_loopback()
+{
+	topo_nodeport
+	ks "$node" node set nodeport-addresses all
+	ask "$node" -t 1 tcp 192.0.2.1 31000 || fail "node to itself"
+	expect "$(ask "$node" -t 1 tcp 127.0.0.1 31000 || :)" \
+		"error ECONNREFUSED" "127.0.0.1"
+	expect "$(ask "$node" -t 1 tcp ::1 31000 || :)" \
+		"error ECONNREFUSED" "::1"
+}
+
+# Flows that a service has given the node's address end with the address,
+# although they leave through another device.
+flows_end()	# set|found OLD NEW ENDPOINT
+{
+	local how=$1 old=$2 new=$3 ep=$4 answer
+
+	no_flows()
+	{
+		! in_ns "$node" conntrack -L -f "$5" 2>/dev/null |
+			grep "src=$1 dst=$2 sport=53 "
+	}
+
+	topo_nodeport
+	if [ "$how" = set ]; then
+		ks "$node" node set ip 198.51.100.1 ip 2001:db8:2::1
+	else
+		# Found on wan0, while the endpoint is behind lan0.
+		ip -n "$node" route add default via 198.51.100.2
+		ip -n "$node" route add default via 2001:db8:2::2
+	fi
+	answer=$(ask "$right" -p 40000 udp "$old" 31000) || fail "$answer"
+	expect_match "$answer" "^dns $old " answer
+	! no_flows "$ep" "$old" 0 0 "$([[ $old == *:* ]] && echo ipv6 ||
+		echo ipv4)" > /dev/null || fail "no such flow"
+	if [[ $old == *:* ]]; then
+		addr_add "$node" wan0 "$new/64"
+		ip -n "$node" addr del "$old/64" dev wan0
+		slowwait 10 no_flows "$ep" "$old" 0 0 ipv6 > /dev/null || fail "it lives on"
+	else
+		addr_add "$node" wan0 "$new/25"
+		ip -n "$node" addr del "$old/24" dev wan0
+		slowwait 10 no_flows "$ep" "$old" 0 0 ipv4 > /dev/null || fail "it lives on"
+	fi
+}
+
+# An address that is only not the first any more keeps its flows.
+flows_stay()
+{
+	local answer
+
+	topo_nodeport
+	ks "$node" node set ip 198.51.100.1
+	answer=$(ask "$right" -p 40000 udp 198.51.100.1 31000) || fail "$answer"
+	ks "$node" node set ip 192.0.2.1
+	# What ends flows is done in the order it was asked for: once the
+	# flow of a later change is gone, the first change has been seen to.
+	ask "$right" -p 40001 udp 192.0.2.1 31000 || fail "no answer"
+	ip -n "$node" addr del 192.0.2.1/24 dev lan0
+	addr_add "$node" lan0 192.0.2.3/24
+	gone()
+	{
+		! in_ns "$node" conntrack -L 2>/dev/null | grep "sport=40001"
+	}
+	slowwait 10 gone > /dev/null || fail "the flow of an address that is gone"
+	in_ns "$node" conntrack -L 2>/dev/null | grep "sport=40000" ||
+		fail "the flow of an address that is there is gone"
+}
+
+run_test "defaults" defaults
+run_test "all settings" set_all
+run_test "ip alone" set_one ip 203.0.113.7
+run_test "nodeport-addresses alone" set_one nodeport-addresses all
+run_test "nodeport-range alone" set_one nodeport-range 1-65535
+run_test "cluster-cidr alone" set_one cluster-cidr 10.0.0.0/8
+run_test "fastpath alone" set_one fastpath off
+run_test "none empties a list" set_none
+run_test "a list replaces the old one" set_replaces
+NOT_UNICAST="node ip is not a unicast address of global scope"
+for a in 0.0.0.0 127.0.0.1 224.0.0.1 255.255.255.255 :: ::1 ff02::1 \
+	fe80::1 ::ffff:192.0.2.1; do
+	run_test "ip $a is refused" refused 1 "$NOT_UNICAST" ip $a
+done
+run_test "two ip of a family are refused" \
+	refused 2 "one address a family" ip 192.0.2.1 ip 192.0.2.2
+run_test "a bad setting beside good ones changes nothing" \
+	refused 1 "$NOT_UNICAST" fastpath off nodeport-range 5-6 ip 127.0.0.1
+run_test "a range that ends before it begins is refused" \
+	refused 2 "range" nodeport-range 300-200
+run_test "port 0 is refused" refused 2 "" nodeport-range 0-200
+run_test "host bits in a prefix are refused" \
+	refused 2 "" cluster-cidr 10.200.0.1/16
+run_test "a change that changes nothing is not told" unchanged_is_silent
+run_test "settings are the namespace's own" other_namespace
+run_test "flush resets" flushed
+run_test "without a default route the first device counts" first_device
+run_test "the default route decides" default_route
+run_test "the default route's preferred source" preferred_source
+run_test "an address is removed" address_removed
+run_test "links go down and up" link_flap
+run_test "a device is removed" device_removed
+run_test "a tentative address waits" tentative
+run_test "link scope, deprecated and loopback addresses do not count" unusable
+run_test "a pod bridge's addresses do not count" not_the_bridge
+run_test "an address that is set wins" set_wins
+serve "$left" web tcp:80 || tap_bail "no server"
+serve "$left" dns udp:53 || tap_bail "no server"
+run_test "node ports on the primary address" \
+	nodeport_addresses primary 192.0.2.1 2001:db8:1::1
+run_test "node ports on all addresses" nodeport_addresses all \
+	192.0.2.1 198.51.100.1 2001:db8:1::1 2001:db8:2::1
+run_test "node ports on prefixes" nodeport_addresses \
+	198.51.100.0/24,2001:db8:2::/64,203.0.113.0/24 \
+	198.51.100.1 2001:db8:2::1
+run_test "node ports on prefixes of one family" \
+	nodeport_addresses 198.51.0.0/16 198.51.100.1
+run_test "node ports follow the primary address" nodeport_primary_follows
+run_test "node ports are not on loopback" nodeport_loopback
+run_test "flows end with the address that was found, v4" \
+	flows_end found 198.51.100.1 198.51.100.5 192.0.2.2
+run_test "flows end with the address that was found, v6" \
+	flows_end found 2001:db8:2::1 2001:db8:2::5 2001:db8:1::2
+run_test "flows end with the address that was set, v4" \
+	flows_end set 198.51.100.1 198.51.100.5 192.0.2.2
+run_test "flows end with the address that was set, v6" \
+	flows_end set 2001:db8:2::1 2001:db8:2::5 2001:db8:1::2
+run_test "flows stay with an address that stays" flows_stay
+tap_end
