@@ -131,12 +131,12 @@ static int rr_build(struct k8snet_set *set, const u32 *weights)
 	return 0;
 }
 
-/* Sizes of a maglev table: the primes below the powers of two, as in
- * Cilium's "maglev.tableSize" list.
+/*
+ * Sizes of a maglev table, primes. With another size almost every flow moves,
+ * so there are only two: the smaller one, which is Cilium's default, serves
+ * all but the largest services.
  */
-static const u32 maglev_primes[] = {
-	251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071,
-};
+static const u32 maglev_primes[] = { 16381, 131071 };
 
 /* Every node hashes with the same seeds, so that all choose alike. */
 enum {
