@@ -1,12 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""check.py [--kernel KERNEL] [TEST...]: what "make check" does.
+"""check.py [--kernel KERNEL] [--all] [TEST...]: what "make check" and "make
+check-all" do.
 
 Compiles the module for all supported kernels and the tool, warnings being
 errors, checks that the VM harness notices what it has to notice, installs the
 module by DKMS, and runs the tests of selftests/Makefile in a VM. With TEST...,
 only those: names of tests (with or without ending), or "compile", "selfcheck",
-"dkms".
+"dkms", "planted".
+
+With --all the same is done on all kernels, or on KERNEL alone: Debian's three
+and the two of our own, on which mistakes planted in a module have to be noticed
+first (planted/planted.sh). It ends with a table, test by kernel. --sanitize
+builds the tool with the address and undefined behaviour sanitizers; --gcov
+builds the module so that the debug kernel takes its coverage.
 
 A VM that dies in a test fails that test, and the rest go on in another one.
 The last line is "N passed, N failed, N skipped", counting single cases. With
@@ -29,7 +36,11 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(HERE)
 BUILD = os.environ.get("K8SNET_BUILD") or TOP + "/build"
 KERNELS = ("6.1", "6.12", "7.2")
-OUTSIDE = ("selfcheck", "dkms")         # scripts that run VMs themselves
+OWN_KERNELS = {"debug": 5, "kcsan": 3}  # how much slower they are
+SANITIZE = " -fsanitize=address,undefined -fno-sanitize-recover=all"
+# Scripts that run VMs themselves, and the kernels they are for.
+OUTSIDE = {"selfcheck": ("6.1",), "dkms": KERNELS,
+           "planted": tuple(OWN_KERNELS)}
 VERBOSE = os.environ.get("V", "0") not in ("", "0")
 
 
@@ -39,12 +50,37 @@ class Count:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.report = []
+        self.kernel = None      # that is being tested
+        self.table = {}         # part: {kernel: result}
+
+    def note(self, part, passed, failed):
+        """Into the table, where a failure is not covered by what follows."""
+        part, _, of_kernel = part.partition(" ")
+        row = self.table.setdefault(part, {})
+        kernel = of_kernel if of_kernel in (*KERNELS, *OWN_KERNELS) \
+            else self.kernel
+        if not kernel:
+            return
+        if failed:
+            row[kernel] = f"FAIL {failed}"
+        elif not row.get(kernel, "").startswith("FAIL"):
+            row[kernel] = f"ok {passed}"
+
+    def print_table(self, kernels):
+        width = max(len(part) for part in self.table)
+        print("\n" + " " * width + "".join(f"{kernel:>9}"
+                                           for kernel in kernels))
+        for part, row in self.table.items():
+            if row:
+                print(f"{part:{width}}" + "".join(
+                    f"{row.get(kernel, '-'):>9}" for kernel in kernels))
 
     def add(self, part, passed, failed, skipped, seconds):
         """FAILED is a list of [description, diagnostics]."""
         self.passed += passed
         self.failed += len(failed)
         self.skipped += len(skipped)
+        self.note(part, passed, len(failed))
         print(f"{'FAIL' if failed else 'ok  '} {part}: {passed} passed" +
               (f", {len(failed)} failed" if failed else "") +
               (f", {len(skipped)} skipped" if skipped else "") +
@@ -71,12 +107,24 @@ def environment():
     return dict(os.environ, K8SNET_BUILD=BUILD)
 
 
-def compile_module(kernel, count):
+def compile_module(kernel, count, gcov=False):
     """Returns the path of the module, or None."""
+    if kernel in OWN_KERNELS:
+        # Its own time, and a build of some minutes is worth a line.
+        done = subprocess.run([HERE + "/vm/kbuild.sh", kernel],
+                              stdout=subprocess.DEVNULL, check=False)
+        if done.returncode:
+            count.add("compile " + kernel, 0, [["the kernel is built", ""]],
+                      [], 0)
+            return None
     start = time.monotonic()
-    env = dict(environment(), K8SNET_BUILD=BUILD + "/check")
-    done = subprocess.run([HERE + "/vm/build.sh", kernel, "W=1",
-                           "KCFLAGS=-Werror"], env=env, text=True, check=False,
+    env = dict(environment(), K8SNET_BUILD=BUILD + ("/gcov" if gcov
+                                                    else "/check"))
+    flags = ["W=1", "KCFLAGS=-Werror" + (" -g" if kernel in OWN_KERNELS
+                                         else "")]
+    if gcov:
+        flags.append("K8SNET_GCOV=1")
+    done = subprocess.run([HERE + "/vm/build.sh", kernel] + flags, env=env, text=True, check=False,
                           capture_output=True)
     wrong = [line for line in done.stderr.split("\n")
              if re.search(r"\b(warning|error|WARNING|ERROR):", line)]
@@ -89,7 +137,7 @@ def compile_module(kernel, count):
     return None if done.returncode else done.stdout.strip()
 
 
-def compile_tool(count):
+def compile_tool(count, sanitize=False):
     """In a copy, since the flags are not those of an ordinary build. Returns
     the path of the tool, or None."""
     start = time.monotonic()
@@ -101,7 +149,8 @@ def compile_tool(count):
                     ignore=shutil.ignore_patterns("*.o", "*.d", "k8snetctl",
                                                   ".flags"))
     done = subprocess.run(["make", "-s", "-C", where + "/tool",
-                           "CFLAGS=-O2 -g -Werror"], text=True, check=False,
+                           "CFLAGS=-O2 -g -Werror" +
+                           (SANITIZE if sanitize else "")], text=True, check=False,
                           capture_output=True)
     failed = []
     if done.returncode:
@@ -112,18 +161,19 @@ def compile_tool(count):
     return None if failed else where + "/tool/k8snetctl"
 
 
-def run_outside(name, count, module):
+def run_outside(name, kernel, count, module):
     """A script of our own that prints TAP and boots VMs itself."""
     start = time.monotonic()
     result = Result(name)
-    path = {"selfcheck": HERE + "/vm/selfcheck.sh",
-            "dkms": HERE + "/dkms.sh"}[name]
-    env = environment()
+    command = {"selfcheck": [HERE + "/vm/selfcheck.sh"],
+               "dkms": [HERE + "/dkms.sh"],
+               "planted": [HERE + "/planted/planted.sh", kernel]}[name]
+    env = dict(environment(), K8SNET_KERNEL=kernel)
     if module:
         env["K8SNET_MODULE"] = module
-    log = f"{BUILD}/log/{name}.log"
+    log = f"{BUILD}/log/{name}-{kernel}.log"
     os.makedirs(os.path.dirname(log), exist_ok=True)
-    with subprocess.Popen([path], text=True, stdin=subprocess.DEVNULL,
+    with subprocess.Popen(command, text=True, stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                           errors="replace", env=env) as child, \
             open(log, "w", encoding="utf-8") as copy:
@@ -134,7 +184,7 @@ def run_outside(name, count, module):
             result.read(line.rstrip("\n"))
         status = child.wait()
     result.finish(status, strict=True)
-    count.add(name, result.passed, result.failed, result.skipped,
+    count.add(f"{name} {kernel}", result.passed, result.failed, result.skipped,
               time.monotonic() - start)
 
 
@@ -163,13 +213,17 @@ def choose(listed, wanted):
     return chosen
 
 
+def slowness(kernel):
+    return int(os.environ.get("K8SNET_SLOW") or OWN_KERNELS.get(kernel, 1))
+
+
 def run_vm(kernel, number, tests, module, tool, count, single):
     """One VM for TESTS. Returns those it did not come to."""
     name = f"check-{kernel.rstrip('/').rpartition('/')[2]}-" + (
         stem(tests[0]) if single else str(number))
     limit = max(time_limit(path) for path in tests)
     command = [HERE + "/vm/run.sh", "-k", kernel, "-n", name, "-t", "0",
-               "-s", str(limit * int(os.environ.get("K8SNET_SLOW", "1")) + 60),
+               "-s", str(limit * slowness(kernel) + 60),
                "-e", f"PATH={BUILD}/selftests:/run/job/bin:/usr/local/sbin:"
                "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
     for variable in ("K8SNET_SLOW", "K8SNET_VERBOSE"):
@@ -231,11 +285,41 @@ def run_vm(kernel, number, tests, module, tool, count, single):
     return []
 
 
+def check_kernel(kernel, args, outside, tests, compiling, count):
+    """Everything on one kernel."""
+    count.kernel = kernel
+    module = tool = None
+    if compiling or tests or outside:
+        module = compile_module(kernel, count, args.gcov)
+    if compiling or tests:
+        args.tool = tool = args.tool or compile_tool(count, args.sanitize)
+    for name in outside:
+        if kernel in OUTSIDE[name] or (args.tests and name != "planted"):
+            run_outside(name, kernel, count, module)
+    number = 0
+    while tests and module and tool:
+        number += 1
+        tests = run_vm(kernel, number, tests, module, tool, count,
+                       args.tests and len(tests) == 1)
+    if tests:
+        count.add("tests", 0, [["module and tool can be tested", ""]], [], 0)
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kernel", default="6.1")
+    parser.add_argument("--kernel")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--sanitize", action="store_true")
+    parser.add_argument("--gcov", action="store_true")
     parser.add_argument("tests", nargs="*")
     args = parser.parse_args()
+    args.tool = None
+    if args.kernel:
+        args.kernels = [args.kernel]
+    elif args.tests == ["planted"]:
+        args.kernels = list(OWN_KERNELS)
+    else:
+        args.kernels = [*KERNELS, *OWN_KERNELS] if args.all else ["6.1"]
     wanted = list(args.tests)
     count = Count()
 
@@ -244,31 +328,22 @@ def main():
         if part in wanted:
             wanted.remove(part)
             return True
-        return not args.tests
+        return not args.tests and not args.gcov
 
     outside = [name for name in OUTSIDE if want(name)]
     compiling = want("compile")
     tests = choose(tests_listed(), wanted) if wanted or not args.tests else []
     if not args.tests:
         tests = tests_listed()
-    modules = {}
-    tool = None
-    for kernel in KERNELS + (args.kernel,):
-        needed = kernel == args.kernel and (tests or outside)
-        if kernel not in modules and (compiling or needed):
-            modules[kernel] = compile_module(kernel, count)
-    if compiling or tests:
-        tool = compile_tool(count)
-    module = modules.get(args.kernel)
-    for name in outside:
-        run_outside(name, count, module)
-    number = 0
-    while tests and module and tool:
-        number += 1
-        tests = run_vm(args.kernel, number, tests, module, tool, count,
-                       args.tests and len(tests) == 1)
-    if tests:
-        count.add("tests", 0, [["module and tool can be tested", ""]], [], 0)
+    if compiling and not args.all:
+        # The others are only compiled for: the quick way to know.
+        for kernel in KERNELS:
+            if kernel not in args.kernels:
+                compile_module(kernel, count)
+    for kernel in args.kernels:
+        check_kernel(kernel, args, outside, tests, compiling, count)
+    if args.all:
+        count.print_table(args.kernels)
     count.end()
 
 

@@ -116,6 +116,16 @@ unload()
 
 unload
 
+# Coverage of a module that counted it; it outlives the module. cat, since files
+# of this kind do not know their size.
+gcov=/sys/kernel/debug/gcov
+if [ -e $gcov/reset ]; then
+	find $gcov -name '*.gcda' | while read -r f; do
+		mkdir -p "$JOB/out/gcov${f%/*}"
+		cat "$f" > "$JOB/out/gcov$f"
+	done
+fi
+
 # Two scans: an object is reported by the second one that sees no pointer to it.
 if [ -e /sys/kernel/debug/kmemleak ]; then
 	echo scan > /sys/kernel/debug/kmemleak
