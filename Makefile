@@ -125,7 +125,7 @@ shell:
 
 help:
 	@sed -n '3,/^$$/s/^# \{0,1\}//p' Makefile
-	@sed -n '/^#: /s///p' Makefile $(wildcard selftests/*.mk)
+	@sed -n '/^#: /s///p' Makefile $(wildcard selftests/*.mk bench/*.mk)
 
 #:   make module KERNEL=K    module for a fetched kernel: 6.1, 6.12 or 7.2
 #:   make tool               k8snetctl
@@ -138,4 +138,4 @@ help:
 .PHONY: all module tool clean install install-module install-tool uninstall \
 	dkms-source dkms-install dkms-remove check demo shell help
 
--include selftests/*.mk
+-include selftests/*.mk bench/*.mk
