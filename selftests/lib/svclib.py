@@ -74,6 +74,7 @@ class Tap:
 
     def case(self, desc, func, *args):
         """Runs one case."""
+        start = time.monotonic()
         try:
             func(*args)
         except Failed as failed:
@@ -82,6 +83,8 @@ class Tap:
             self.result(False, desc, traceback.format_exc())
         else:
             self.result(True, desc)
+        if time.monotonic() - start > 5:
+            self.note(f"that took {time.monotonic() - start:.1f} s")
 
     def note(self, text):
         """A comment."""
@@ -158,6 +161,7 @@ class Netns:
 
     def __init__(self, name):
         self.name = name
+        self.addr = {}          # its main address by family
         self.fd = os.open("/run/netns/" + name, os.O_RDONLY | os.O_CLOEXEC)
         self.back = []
 
@@ -252,9 +256,15 @@ class Cluster:
             f"netns add {name}-{self.tag}\n" for name in names))
         for name in names:
             ns = self.ns[name] = Netns(f"{name}-{self.tag}")
+            if name != "fabric":
+                ns.addr = {socket.AF_INET: self.ip4(name),
+                           socket.AF_INET6: self.ip6(name)}
             for which in "all", "default":
                 ns.sysctl(f"ipv6/conf/{which}/accept_dad", 0)
             ns.sysctl("ipv6/conf/default/router_solicitations", 0)
+            # The rate limit must not hold back errors that tests wait for.
+            ns.sysctl("ipv4/icmp_ratelimit", 0)
+            ns.sysctl("ipv6/icmp/ratelimit", 0)
 
     def wire(self):
         """Devices and addresses of everything but the pod bridges."""
@@ -569,8 +579,9 @@ class Ask:
         family = family_of(self.addr)
         self.sock = sock = self.ns.socket(family, *SOCKET[self.proto])
         sock.setblocking(False)
-        if "udp" in self.proto:
-            # Without it ICMP errors do not reach an unconnected socket.
+        if self.proto != "tcp":
+            # Without it ICMP errors do not reach an unconnected UDP socket,
+            # and do not end the attempt to connect of an SCTP one.
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
             else:
@@ -582,6 +593,11 @@ class Ask:
             else:
                 sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER,
                                 self.dontfrag)
+        if self.proto == "sctp" and not self.src:
+            # One that is bound to no address offers all that its host has.
+            # The server then probes the others, from an address that this
+            # end does not know, for it knows the service's: no NAT can help.
+            self.src = self.ns.addr.get(family)
         if self.sport or self.src:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind((self.src or ("::" if family == socket.AF_INET6
