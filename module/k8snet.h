@@ -25,6 +25,9 @@ enum {
 	/* Clients remembered by session affinity, all services (affinity.c). */
 	K8SNET_AFFINITY_ENTRIES_MAX = 1 << 18,
 
+	/* Directions of connections in the fast path; "node set flow-max". */
+	K8SNET_FLOWS_DEFAULT_MAX = 1 << 18,
+
 	/* Slots of a weighted round robin; larger sums use the alias table. */
 	K8SNET_RR_SLOTS_MAX = 1 << 14,
 	/* Endpoints that least connections compares for one choice. */
@@ -42,6 +45,7 @@ struct k8snet_endpoint;
 struct k8snet_net;
 struct k8snet_pod;
 struct k8snet_port;
+struct k8snet_route;
 struct k8snet_service;
 
 #endif /* _K8SNET_H */

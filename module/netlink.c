@@ -232,12 +232,6 @@ int k8snet_nl_flush_doit(struct sk_buff *skb, struct genl_info *info)
 	return err;
 }
 
-/* No flow is kept outside conntrack. */
-int k8snet_nl_flow_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	return 0;
-}
-
 /* The policy belongs to the whole command: 6.1 has one entry for do and dump. */
 #define K8SNET_OP(_cmd, _obj, ...) {					\
 	.cmd = K8SNET_CMD_##_cmd,					\
@@ -282,7 +276,9 @@ static const struct genl_ops ops[] = {
 		  .start = k8snet_nl_endpoint_get_start),
 	K8SNET_OP(ENDPOINT_DEL, service, K8SNET_DO(endpoint_del)),
 	K8SNET_OP(LOOKUP, lookup, K8SNET_DO(lookup)),
-	K8SNET_OP(FLOW_GET, none, K8SNET_DUMP(flow_get)),
+	K8SNET_OP(FLOW_GET, none, K8SNET_DUMP(flow_get),
+		  .start = k8snet_nl_flow_get_start,
+		  .done = k8snet_nl_flow_get_done),
 	K8SNET_OP(STATS_GET, none, K8SNET_DUMP(stats_get)),
 	K8SNET_OP(FLUSH, none, K8SNET_DO(flush)),
 };

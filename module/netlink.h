@@ -147,11 +147,14 @@ K8SNET_NL_DUMPIT(endpoint_get);
 K8SNET_NL_DOIT(endpoint_del);
 /* netlink_lookup.c */
 K8SNET_NL_DOIT(lookup);
+/* netlink_flow.c */
+K8SNET_NL_DUMPIT(flow_get);
 /* netlink.c */
 K8SNET_NL_DOIT(flush);
-K8SNET_NL_DUMPIT(flow_get);
 
 int k8snet_nl_endpoint_get_start(struct netlink_callback *cb);
+int k8snet_nl_flow_get_start(struct netlink_callback *cb);
+int k8snet_nl_flow_get_done(struct netlink_callback *cb);
 
 /* Notifications that come from elsewhere than a request. */
 void k8snet_bridge_notify(struct k8snet_bridge *br, u8 cmd);	/* RTNL */

@@ -6,6 +6,7 @@
 
 #include "affinity.h"
 #include "conn.h"
+#include "flow.h"
 #include "hooks.h"
 #include "masq.h"
 #include "netns.h"
@@ -42,9 +43,12 @@ static int __net_init net_init(struct net *net)
 	err = k8snet_route_net_init(kn);
 	if (err)
 		goto err_pod;
-	err = k8snet_conn_net_init(kn);
+	err = k8snet_flow_net_init(kn);
 	if (err)
 		goto err_route;
+	err = k8snet_conn_net_init(kn);
+	if (err)
+		goto err_flow;
 	err = k8snet_affinity_net_init(kn);
 	if (err)
 		goto err_conn;
@@ -57,6 +61,8 @@ err_affinity:
 	k8snet_affinity_net_exit(kn);
 err_conn:
 	k8snet_conn_net_exit(kn);
+err_flow:
+	k8snet_flow_net_exit(kn);
 err_route:
 	k8snet_route_net_exit(kn);
 err_pod:
@@ -81,6 +87,7 @@ static void __net_exit net_pre_exit(struct net *net)
 {
 	struct k8snet_net *kn = k8snet_net(net);
 
+	k8snet_flow_net_pre_exit(kn);
 	mutex_lock(&kn->cfg_lock);
 	k8snet_service_flush(kn);
 	k8snet_masq_flush(kn);
@@ -97,6 +104,7 @@ static void __net_exit net_exit(struct net *net)
 	 * exit, being registered earlier and so run later, waits for.
 	 */
 	k8snet_conn_net_exit(kn);
+	k8snet_flow_net_exit(kn);
 	k8snet_route_net_exit(kn);
 	k8snet_pod_net_exit(kn);
 	k8snet_masq_net_exit(kn);

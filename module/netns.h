@@ -85,6 +85,18 @@ struct k8snet_net {
 	atomic_t n_affinities;
 	struct delayed_work affinity_work;
 
+	/* flow.c */
+	atomic_t flow_gen;			/* what flows rely on; read by
+						 * every packet
+						 */
+	struct rhashtable flows4, flows6;
+	atomic_t n_flows;
+	struct delayed_work flow_work;
+	struct list_head uplinks;		/* RTNL, RCU */
+	struct work_struct uplink_work;
+	int uplink_wanted;			/* ifindex; xchg() */
+	bool flow_leaving;			/* RTNL */
+
 	/* conn.c */
 	struct llist_head __percpu *conn_new;	/* lockless, producers */
 	struct list_head conns;			/* conn_work and conn_lock */

@@ -26,6 +26,7 @@
 #include <net/route.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "node.h"
 
 /* Per namespace, and gone before struct k8snet_net is. */
@@ -239,6 +240,9 @@ static void conf_replace(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 	struct k8snet_node_conf *old = k8snet_cfg_dereference(kn, kn->node);
 
 	rcu_assign_pointer(kn->node, conf);
+	/* Flows of a fast path that is off now are not to be used. */
+	if (old->fastpath != conf->fastpath)
+		k8snet_flow_invalidate(kn);
 	kfree_rcu(old, rcu);
 }
 
@@ -423,6 +427,7 @@ static void conf_default(struct k8snet_node_conf *conf)
 	conf->fastpath = K8SNET_FASTPATH_AUTO;
 	conf->nodeport_min = K8SNET_NODEPORT_DEFAULT_MIN;
 	conf->nodeport_max = K8SNET_NODEPORT_DEFAULT_MAX;
+	conf->flow_max = K8SNET_FLOWS_DEFAULT_MAX;
 }
 
 int k8snet_node_reset(struct k8snet_net *kn)

@@ -19,6 +19,7 @@ struct k8snet_node_conf {
 	u8 nodeport_mode;		/* enum k8snet_nodeport_mode */
 	u8 fastpath;			/* enum k8snet_fastpath */
 	u16 nodeport_min, nodeport_max;
+	u32 flow_max;			/* directions in the fast path */
 	unsigned int n_nodeport, n_cluster;
 	struct k8snet_prefix nodeport[K8SNET_PREFIXES_MAX];
 	struct k8snet_prefix cluster[K8SNET_PREFIXES_MAX];

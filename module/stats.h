@@ -47,6 +47,10 @@
 	X(CONN_FULL,		"conn_full")				\
 	X(CONN_KILLED,		"conn_killed") /* flows moved to another endpoint */ \
 	X(CT_STALE,		"conntrack_stale") /* entries older than the service */ \
+	/* flow.c, fastpath.c */					\
+	X(FLOW_PACKETS,		"flow_packets") /* past the stack */	\
+	X(FLOW_LEARNED,		"flow_learned") /* flows */		\
+	X(FLOW_FULL,		"flow_full") /* not learned: too many */ \
 	X(NOMEM,		"no_memory")
 
 enum k8snet_stat {

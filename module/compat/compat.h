@@ -95,4 +95,25 @@ static inline void k8snet_compat_lltx_immutable(struct net_device *dev)
 #define genl_info_dump(cb) genl_dumpit_info(cb)
 #endif
 
+/* tc egress: a mini_Qdisc before 6.6, a program entry since. Drop with 6.1. */
+static inline bool k8snet_dev_has_tc_egress(const struct net_device *dev)
+{
+#if !defined(CONFIG_NET_EGRESS)
+	return false;
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+	return rcu_access_pointer(dev->miniq_egress);
+#else
+	return rcu_access_pointer(dev->tcx_egress);
+#endif
+}
+
+static inline bool k8snet_dev_has_nf_egress(const struct net_device *dev)
+{
+#ifdef CONFIG_NETFILTER_EGRESS
+	return rcu_access_pointer(dev->nf_hooks_egress);
+#else
+	return false;
+#endif
+}
+
 #endif /* _K8SNET_COMPAT_H */

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The fast path: a cache of what the stack has decided about established
+ * flows, so that their packets need not ask it again.
+ *
+ * A flow is one direction of a connection. It is learned when a packet of it
+ * leaves by a pod bridge after the stack has routed it, every firewall has
+ * accepted it and nf_nat has translated it, and it names all that was decided:
+ * the translation, with its effect on the checksums, and the way out. Whatever
+ * a flow does not answer for certain is left to the stack: see
+ * k8snet_flow_rx().
+ *
+ * conntrack stays the owner of the connection. A flow keeps the entry's
+ * timeout fresh and its counters right, and is worthless as soon as the entry
+ * dies or the connection closes.
+ *
+ * A flow holds no reference to a device, a pod or a route. It has the number
+ * of the configuration it was learned under (kn->flow_gen), and is not looked
+ * at once there is a newer one.
+ */
+#ifndef _K8SNET_FLOW_H
+#define _K8SNET_FLOW_H
+
+#include <linux/rhashtable.h>
+#include <net/netfilter/nf_conntrack.h>
+
+#include "addr.h"
+#include "bridge.h"
+#include "netns.h"
+#include "pod.h"
+#include "route.h"
+
+struct k8snet_flow_key4 {
+	__be32 src, dst;
+	__be32 ports;		/* as in the packet: source, destination */
+	u32 iif_proto;		/* ifindex << 8 | protocol */
+};
+
+struct k8snet_flow_key6 {
+	struct in6_addr src, dst;
+	__be32 ports;
+	u32 iif_proto;
+};
+
+struct k8snet_flow {
+	/* Read by every packet. */
+	struct rhash_head hash;		/* kn->flows4, flows6 */
+	union {				/* as received; constant */
+		struct k8snet_flow_key4 key4;
+		struct k8snet_flow_key6 key6;
+	} __aligned(8);
+	u32 gen;			/* kn->flow_gen it was learned under */
+	u8 family;
+	u8 proto;
+	u8 dir;				/* enum ip_conntrack_dir */
+	bool check_lladdr;		/* it comes from a pod: lladdr is its */
+	u8 lladdr[ETH_ALEN];
+	/* As sent: Ethernet header (to a pod), addresses and ports. */
+	u8 h_dest[ETH_ALEN], h_source[ETH_ALEN];
+	union nf_inet_addr src, dst;
+	__be32 ports;
+	/* What the translation adds to a checksum (RFC 1624): of addresses
+	 * (IPv4 header and pseudo-header), and of addresses and ports.
+	 */
+	__wsum addr_diff, full_diff;
+	unsigned int mtu;		/* of the way out */
+	struct net_device *port;	/* to a pod: the bridge's port */
+	struct k8snet_route *route;	/* to a node; else NULL */
+	struct net_device *bridge;
+	int oif;			/* to tell: the port, or the bridge */
+	struct nf_conn *ct;		/* a reference */
+	/* Written now and then. */
+	unsigned long refresh;		/* jiffies to refresh the timeout at */
+	u64 packets, bytes;		/* of one CPU at a time, mostly; two at
+					 * once may lose a count
+					 */
+	struct rcu_head rcu;
+};
+
+enum k8snet_flow_verdict {
+	K8SNET_FLOW_MISS,		/* to the stack, untouched */
+	K8SNET_FLOW_POD,		/* skb->dev is the pod's device now */
+	K8SNET_FLOW_CONSUMED,
+};
+
+/*
+ * A packet that arrived on @skb->dev, seen before the stack. skb->data is at
+ * the network header. Context: RCU, BH off; @skb is not shared.
+ */
+enum k8snet_flow_verdict k8snet_flow_rx(struct k8snet_net *kn,
+					struct sk_buff *skb);
+
+/*
+ * A packet leaves by bridge @br to @pod or by @route, accepted by everybody:
+ * learns its flow if it may. @gen: kn->flow_gen as it was before @pod or
+ * @route was looked up. skb->data is at the Ethernet header or beyond, the
+ * network header is set. Context: RCU, BH off.
+ */
+void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
+		       u8 family, const struct k8snet_pod *pod,
+		       struct k8snet_route *route, u32 gen);
+
+static inline u32 k8snet_flow_gen(const struct k8snet_net *kn)
+{
+	return atomic_read_acquire(&kn->flow_gen);
+}
+
+/*
+ * A pod, a port, a pod route or a device that a flow may name is about to go
+ * or has changed. To be called after it can no longer be found and before the
+ * grace period that precedes its end: a packet that still passes the check of
+ * a flow's generation does so in an RCU section which that period waits for,
+ * and one that learns a flow from what it found before learns it under the
+ * old generation. Any context.
+ */
+void k8snet_flow_invalidate(struct k8snet_net *kn);
+
+/* What flows are made of; outlives every namespace's state. */
+int k8snet_flow_init(void);
+void k8snet_flow_uninit(void);
+/* Follows the devices; needs the namespaces' state. */
+int k8snet_flow_start(void);
+void k8snet_flow_stop(void);
+int k8snet_flow_net_init(struct k8snet_net *kn);
+/* First stage of leaving the namespace: removes the ingress hooks. */
+void k8snet_flow_net_pre_exit(struct k8snet_net *kn);
+void k8snet_flow_net_exit(struct k8snet_net *kn);
+/* Drops all flows. Context: may sleep. */
+void k8snet_flow_flush(struct k8snet_net *kn);
+
+/* fastpath.c uses these of flow.c. */
+struct k8snet_flow *k8snet_flow_lookup4(struct k8snet_net *kn,
+					const struct k8snet_flow_key4 *key);
+struct k8snet_flow *k8snet_flow_lookup6(struct k8snet_net *kn,
+					const struct k8snet_flow_key6 *key);
+void k8snet_flow_remove(struct k8snet_net *kn, struct k8snet_flow *f);
+
+static inline u32 k8snet_flow_hash4(const void *data, u32 len, u32 seed)
+{
+	const struct k8snet_flow_key4 *k = data;
+
+	return jhash_3words((__force u32)k->src ^ k->iif_proto,
+			    (__force u32)k->dst, (__force u32)k->ports, seed);
+}
+
+static inline int k8snet_flow_cmp4(struct rhashtable_compare_arg *arg,
+				   const void *obj)
+{
+	const struct k8snet_flow *f = obj;
+	const u64 *a = arg->key, *b = (const u64 *)&f->key4;
+
+	return !!((a[0] ^ b[0]) | (a[1] ^ b[1]));
+}
+
+static inline u32 k8snet_flow_hash6(const void *data, u32 len, u32 seed)
+{
+	return jhash2(data, sizeof(struct k8snet_flow_key6) / sizeof(u32),
+		      seed);
+}
+
+static inline int k8snet_flow_cmp6(struct rhashtable_compare_arg *arg,
+				   const void *obj)
+{
+	const struct k8snet_flow *f = obj;
+	const u64 *a = arg->key, *b = (const u64 *)&f->key6;
+
+	return !!((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) |
+		  (a[3] ^ b[3]) | (a[4] ^ b[4]));
+}
+
+#endif /* _K8SNET_FLOW_H */
