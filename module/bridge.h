@@ -118,6 +118,8 @@ void k8snet_neigh_forget(struct net_device *dev, const union nf_inet_addr *addr,
 
 /* forward.c */
 netdev_tx_t k8snet_bridge_xmit(struct sk_buff *skb, struct net_device *dev);
+/* Sends a packet out to the node of a pod route; see there. */
+void k8snet_forward_to_node(struct k8snet_route *r, struct sk_buff *skb);
 unsigned int k8snet_forward_prerouting(void *priv, struct sk_buff *skb,
 				       const struct nf_hook_state *state);
 

@@ -27,6 +27,7 @@
 #include <net/route.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "netns.h"
 #include "pod.h"
 #include "route.h"
@@ -137,7 +138,7 @@ static netdev_tx_t xmit_to_pod(struct k8snet_bridge *br, struct sk_buff *skb,
  * route and destination name together, and the pod is nobody's neighbour.
  * Consumes @skb. Context: RCU, BH off.
  */
-static void to_node_output(struct k8snet_route *r, struct sk_buff *skb)
+void k8snet_forward_to_node(struct k8snet_route *r, struct sk_buff *skb)
 {
 	struct dst_entry *dst = skb_dst(skb);
 	struct net_device *dev = dst_dev(dst);
@@ -184,7 +185,7 @@ static int to_node_fragment(struct net *net, struct sock *sk,
 		kfree_skb(skb);
 		return -ENETUNREACH;
 	}
-	to_node_output(r, skb);
+	k8snet_forward_to_node(r, skb);
 	return 0;
 }
 
@@ -224,7 +225,7 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 		ip_do_fragment(kn->net, NULL, skb, to_node_fragment);
 	} else {
-		to_node_output(r, skb);
+		k8snet_forward_to_node(r, skb);
 	}
 	return NETDEV_TX_OK;
 }
@@ -233,6 +234,7 @@ static netdev_tx_t xmit_unicast(struct k8snet_bridge *br, struct sk_buff *skb,
 				u8 family)
 {
 	struct k8snet_net *kn = br->kn;
+	u32 gen = k8snet_flow_gen(kn);
 	union nf_inet_addr src, dst;
 	struct k8snet_pod *pod;
 	struct k8snet_route *r;
@@ -243,12 +245,16 @@ static netdev_tx_t xmit_unicast(struct k8snet_bridge *br, struct sk_buff *skb,
 	if (!pod && family == NFPROTO_IPV6 &&
 	    ipv6_addr_type(&dst.in6) & IPV6_ADDR_LINKLOCAL)
 		pod = k8snet_pod_lookup_lladdr_rcu(br, eth_hdr(skb)->h_dest);
-	if (likely(pod && pod->port->br == br))
+	if (likely(pod && pod->port->br == br)) {
+		k8snet_flow_learn(br, skb, family, pod, NULL, gen);
 		return xmit_to_pod(br, skb, pod, family);
+	}
 
 	r = pod ? NULL : k8snet_route_lookup_rcu(kn, &dst, family);
-	if (r)
+	if (r) {
+		k8snet_flow_learn(br, skb, family, NULL, r, gen);
 		return xmit_to_node(br, skb, r);
+	}
 
 	k8snet_stat_inc(kn, NO_POD);
 	return xmit_drop(br, skb);

@@ -9,6 +9,7 @@
 #include <net/addrconf.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "netlink.h"
 #include "netns.h"
 
@@ -320,6 +321,8 @@ int k8snet_nl_port_set_doit(struct sk_buff *skb, struct genl_info *info)
 		goto out;
 	}
 	WRITE_ONCE(port->antispoof, nla_get_u8(antispoof));
+	/* Flows that were learned without the check must not stay. */
+	k8snet_flow_invalidate(port->br->kn);
 	k8snet_port_notify(port, K8SNET_CMD_PORT_NTF);
 out:
 	rtnl_unlock();

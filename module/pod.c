@@ -9,6 +9,7 @@
 #include <net/route.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "netlink.h"
 #include "netns.h"
 #include "pod.h"
@@ -234,6 +235,8 @@ struct k8snet_pod *k8snet_pod_create(struct k8snet_port *port,
 		if (err)
 			goto err_unhash;
 	}
+	/* The address may have led to a pod route until now. */
+	k8snet_flow_invalidate(kn);
 	port->n_pods++;
 	kn->n_pods++;
 	k8snet_net_changed(kn);
@@ -266,6 +269,7 @@ void k8snet_pod_remove(struct k8snet_net *kn, struct k8snet_pod *pod)
 	pod_unhash(kn, pod, 2);
 	list_del_rcu(&pod->node);
 	hlist_del_rcu(&pod->lladdr_node);
+	k8snet_flow_invalidate(kn);
 	xa_erase(&kn->pod_ids, pod->id);
 	pod->port->n_pods--;
 	kn->n_pods--;

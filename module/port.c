@@ -9,6 +9,7 @@
 #include <net/ipv6.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "netlink.h"
 #include "netns.h"
 #include "pod.h"
@@ -211,6 +212,15 @@ static rx_handler_result_t port_rx(struct sk_buff **pskb)
 	if (unlikely(!netif_running(br->dev)))
 		goto drop;
 
+	switch (k8snet_flow_rx(br->kn, skb)) {
+	case K8SNET_FLOW_POD:
+		return RX_HANDLER_ANOTHER;
+	case K8SNET_FLOW_CONSUMED:
+		return RX_HANDLER_CONSUMED;
+	case K8SNET_FLOW_MISS:
+		break;
+	}
+
 	switch (port_rx_frame(port, skb)) {
 	case PORT_PASS:
 		break;
@@ -366,6 +376,7 @@ void k8snet_port_del(struct k8snet_port *port)
 	mutex_unlock(&br->kn->cfg_lock);
 
 	list_del_rcu(&port->node);
+	k8snet_flow_invalidate(br->kn);
 	br->n_ports--;
 	k8snet_port_notify(port, K8SNET_CMD_PORT_DEL_NTF);
 

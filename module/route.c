@@ -26,6 +26,7 @@
 #include <net/sock.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "netlink.h"
 #include "netns.h"
 #include "route.h"
@@ -437,6 +438,7 @@ static void route_unlink(struct k8snet_net *kn, struct k8snet_route *r)
 	k8snet_assert_cfg(kn);
 	rhashtable_remove_fast(&kn->routes, &r->hash, route_params);
 	route_lens_del(kn, &r->prefix);
+	k8snet_flow_invalidate(kn);
 	xa_erase(&kn->route_ids, r->id);
 	kn->n_routes--;
 	k8snet_net_changed(kn);
@@ -591,6 +593,7 @@ static struct k8snet_route *route_create(struct k8snet_net *kn,
 	err = rhashtable_insert_fast(&kn->routes, &r->hash, route_params);
 	if (err)
 		goto err_lens;
+	k8snet_flow_invalidate(kn);
 	kn->n_routes++;
 	k8snet_net_changed(kn);
 	return r;
