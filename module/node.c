@@ -512,6 +512,8 @@ static int fib_event(struct notifier_block *nb, unsigned long event, void *ptr)
 	const struct node_net *nn = container_of(nb, struct node_net, fib_nb);
 	const struct fib_notifier_info *info = ptr;
 
+	/* Another route may lead a known flow elsewhere, or nowhere. */
+	k8snet_flow_invalidate(nn->kn);
 	switch (event) {
 	case FIB_EVENT_ENTRY_REPLACE:
 	case FIB_EVENT_ENTRY_APPEND:
