@@ -65,7 +65,7 @@ def boot(mode, name, words, smp=False, limit=3000):
     out = f"{BUILD}/log/{log}/job/result.json"
     if os.path.exists(out):
         os.unlink(out)
-    done = subprocess.run(["nice"] + command, stdout=subprocess.PIPE,
+    done = subprocess.run(command, stdout=subprocess.PIPE,
                           text=True, check=False)
     for line in done.stdout.splitlines():
         if not line.startswith("{"):

@@ -392,6 +392,18 @@ def main():
     bench = Bench(name, families, flows, rows)
     if mode == "rows":
         bench.run_rows()
+    elif mode == "load":
+        import load
+        make_links()
+        load.measure(bench)
+    elif mode == "profile":
+        import sampler
+        bench.prepare()
+        sampler.measure(bench)
+    elif mode == "smp":
+        import smp
+        bench.prepare()
+        smp.measure(bench)
     elif mode == "shell":
         bench.prepare()
         subprocess.run(["bash"], check=False)
