@@ -384,14 +384,16 @@ class Cluster:
                                     self.addr(host, family), port)
 
     def remove(self):
-        """Everything goes."""
+        """Everything goes; may be called twice."""
         if self.servers:
             self.servers.stop()
+            self.servers = None
         for ns in self.ns.values():
             ns.close()
-        run("ip", "-force", "-batch", "-", stdin="".join(
-            f"netns del {ns.name}\n" for ns in self.ns.values()),
-            status=None)
+        if self.ns:
+            run("ip", "-force", "-batch", "-", stdin="".join(
+                f"netns del {ns.name}\n" for ns in self.ns.values()),
+                status=None)
         self.ns = {}
 
 
