@@ -225,11 +225,12 @@ cleanup()
 	local rc=$? pid all
 
 	trap - EXIT
+	# The shell's own messages about killed jobs are not the test's.
+	exec 2>/dev/null
 	while read -r pid; do
 		kill -9 "$pid" 2>/dev/null
 	done < "$PID_LIST"
-	# The shell's own messages about killed jobs are not the test's.
-	wait 2>/dev/null
+	wait
 	mapfile -t all < "$NS_LIST"
 	cleanup_ns "${all[@]}"
 	rm -rf "$TMP"
