@@ -7,10 +7,14 @@
 #
 # The prompt says where a command runs: each node and each pod is a network
 # namespace of that name.
+#
+# What "check" calls, shellcheck takes for never called:
+# shellcheck disable=SC2317
 
 HERE=$(dirname "$(realpath "$0")")
 LIB_NO_TAP=1
 LIB_PLAIN_NAMES=1
+# shellcheck source=selftests/lib.sh
 . "$HERE/../../selftests/lib.sh"
 cd "$HERE" || exit 1
 
@@ -37,11 +41,6 @@ step()		# WHAT-IS-SHOWN
 	STEPS=$((STEPS + 1))
 	STEP=$*
 	printf '\n%s%d. %s%s\n' "$BOLD" "$STEPS" "$STEP" "$PLAIN"
-}
-
-say()		# TEXT, wrapped
-{
-	printf '%s\n' "$*" | fold -s -w 76 | sed 's/^/   /; s/ *$//'
 }
 
 fail()		# WHAT-IS-NOT-SO
