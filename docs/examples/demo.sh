@@ -262,7 +262,7 @@ for pod in "0 nginx_0 2" "0 busybox_0 3" "1 nginx_1 2" "1 kube_dns_0 3" \
 	read -r n name host <<< "$pod"
 	pod_wire "worker-$n" "$name" || fail "no veth pair for $name"
 	addr=10.200.$n.$host addr6=fd00:10:200:$n::$host
-	[ $n != 0 ] || addr6=fd00:10:200::$host
+	[ "$n" != 0 ] || addr6=fd00:10:200::$host
 	pod_addresses "${name//_/-}" "$addr" "$addr6"
 	run "worker-$n" k8snetctl pod add "$addr,$addr6" port "$(port_of "$name")"
 	check "${name//_/-} is there" succeeded
