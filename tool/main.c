@@ -196,20 +196,27 @@ static char *option_value(struct args *args, const char *word, const char *name)
 	return args_next(args);
 }
 
+/* "-N", "--netns", "--netns=", and "-netns" as ip(8) has it */
 static bool is_option(const char *word, const char *brief, const char *name)
 {
 	size_t len = strlen(name);
 
-	return !strcmp(word, brief) ||
+	return !strcmp(word, brief) || !strcmp(word, name + 1) ||
 	       (!strncmp(word, name, len) && (!word[len] || word[len] == '='));
+}
+
+static bool is_flag(const char *word, const char *brief, const char *name)
+{
+	return !strcmp(word, brief) || !strcmp(word, name) ||
+	       !strcmp(word, name + 1);
 }
 
 /* Options of listings are welcome behind the object too. */
 static bool late_option(const char *word)
 {
-	if (!strcmp(word, "-j") || !strcmp(word, "--json"))
+	if (is_flag(word, "-j", "--json"))
 		print_json = true;
-	else if (!strcmp(word, "-p") || !strcmp(word, "--pretty"))
+	else if (is_flag(word, "-p", "--pretty"))
 		print_pretty = true;
 	else if (!strcmp(word, "-jp") || !strcmp(word, "-pj"))
 		print_json = print_pretty = true;
@@ -228,14 +235,15 @@ static int options_parse(struct args *args, struct options *opts,
 			continue;
 		if (!strcmp(word, "--"))
 			break;
-		if (!strcmp(word, "--force")) {
+		if (is_flag(word, "-force", "--force")) {
 			opts->force = true;
-		} else if (!strcmp(word, "-h") || !strcmp(word, "--help")) {
+		} else if (is_flag(word, "-h", "--help")) {
 			opts->help = true;
-		} else if (!strcmp(word, "-V") || !strcmp(word, "--version")) {
+		} else if (is_flag(word, "-V", "--version")) {
 			puts("k8snetctl " K8SNETCTL_VERSION);
 			exit(STATUS_OK);
-		} else if (is_option(word, "-N", "--netns")) {
+		} else if (is_option(word, "-N", "--netns") ||
+			   !strcmp(word, "-n")) {
 			opts->netns = option_value(args, word, "--netns");
 			if (!opts->netns)
 				return why_missing(why, "the namespace");

@@ -89,6 +89,7 @@ void knl_close(void)
 	rx_size = 0;
 	free(queue.buf);
 	queue.buf = NULL;
+	knl_k8snet_forget();
 }
 
 /* With CAP_NET_ADMIN beyond the limit, else as far as the limit goes. */

@@ -67,7 +67,8 @@ uint64_t knl_u64(const struct nlattr *attr);
 /* Replaces *@s. */
 void knl_string(const struct nlattr *attr, char **s);
 
-/* Forgets the links that nl_link.c remembers. */
+/* Forgets the links that nl_link.c remembers, the names nl_k8snet.c does. */
 void knl_link_forget(void);
+void knl_k8snet_forget(void);
 
 #endif /* _K8SNETCTL_NL_INTERNAL_H */

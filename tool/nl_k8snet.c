@@ -16,6 +16,7 @@
 #include <linux/k8snet.h>
 
 #include "nl_internal.h"
+#include "parse.h"
 #include "report.h"
 
 /* Room that attributes take at most, headers and padding included. */
@@ -84,15 +85,37 @@ static void get_lladdr(const struct nlattr *attr, uint8_t lladdr[6])
 		memcpy(lladdr, nla_data(attr), 6);
 }
 
-/* A device that has gone meanwhile keeps its number. */
+/*
+ * Names of devices by their number. monitor tells of devices that have just
+ * gone: what they were called is remembered.
+ */
+static struct LIST(struct {
+	uint32_t index;
+	char name[IFNAMSIZ];
+}) devices;
+
 static void get_device(uint32_t index, char **name)
 {
-	char buf[IFNAMSIZ + 16];
+	typeof(devices.v) dev, known = NULL;
+	char buf[IFNAMSIZ] = "";
 
-	if (!if_indextoname(index, buf))
-		snprintf(buf, sizeof(buf), "if%u", index);
+	LIST_FOR_EACH(dev, &devices)
+		if (dev->index == index)
+			known = dev;
+	if (if_indextoname(index, buf)) {
+		if (!known)
+			known = LIST_ADD(&devices);
+		known->index = index;
+		memcpy(known->name, buf, sizeof(buf));
+	}
 	free(*name);
-	*name = xstrdup(buf);
+	*name = known ? xstrdup(known->name) : text_printf("if%u", index);
+}
+
+void knl_k8snet_forget(void)
+{
+	free(devices.v);
+	memset(&devices, 0, sizeof(devices));
 }
 
 /* The attributes of a message of the family */
@@ -1352,6 +1375,15 @@ static void monitor_message(const struct nlmsghdr *nlh)
 
 int knl_monitor(void (*event)(const struct monitor_event *ev))
 {
+	struct bridge_list bridges = { 0 };
+	struct bridge *br;
+
+	/* Bridges that are there now may go with the first notification. */
 	monitor_fn = event;
+	if (!knl_bridge_list(&bridges, NULL)) {
+		LIST_FOR_EACH(br, &bridges)
+			get_device(br->ifindex, &br->name);
+	}
+	bridge_list_clear(&bridges);
 	return knl_listen(K8SNET_MCGRP_CONFIG, monitor_message);
 }
