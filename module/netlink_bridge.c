@@ -231,7 +231,7 @@ int k8snet_nl_bridge_get_dumpit(struct sk_buff *skb,
 	rtnl_lock();
 	kn = k8snet_dump_begin(cb);
 	while ((br = bridge_next(kn, dump->next))) {
-		if (bridge_fill(skb, &m, kn, br))
+		if (k8snet_msg_fill_dump(skb, &m, cb, bridge_fill, kn, br))
 			break;
 		dump->next = br->dev->ifindex + 1UL;
 	}
@@ -290,7 +290,8 @@ int k8snet_nl_port_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 			dump->sub = 0;
 		}
 		while ((port = port_next(br, dump->sub))) {
-			if (port_fill(skb, &m, kn, port))
+			if (k8snet_msg_fill_dump(skb, &m, cb, port_fill, kn,
+						 port))
 				goto out;
 			dump->sub = port->dev->ifindex + 1UL;
 		}

@@ -203,7 +203,7 @@ int k8snet_nl_pod_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	unsigned long id;
 
 	xa_for_each_start(&kn->pod_ids, id, pod, dump->next) {
-		if (pod_fill(skb, &m, kn, pod))
+		if (k8snet_msg_fill_dump(skb, &m, cb, pod_fill, kn, pod))
 			break;
 		dump->next = id + 1;
 	}

@@ -110,7 +110,7 @@ int k8snet_nl_route_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	unsigned long id;
 
 	xa_for_each_start(&kn->route_ids, id, r, dump->next) {
-		if (route_fill(skb, &m, kn, r))
+		if (k8snet_msg_fill_dump(skb, &m, cb, route_fill, kn, r))
 			break;
 		dump->next = id + 1;
 	}
