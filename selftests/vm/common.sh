@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
 # Sourced by the scripts of this directory: where things are, messages, apt.
 
 set -o pipefail
@@ -14,7 +15,7 @@ kernel_dir()	# KERNEL: its directory, after fetching or building it
 {
 	case $1 in
 	*/*) realpath "$1" ;;
-	debug|kcsan) "$VM_DIR/kbuild.sh" "$1" ;;
+	debug|kcsan|clang) "$VM_DIR/kbuild.sh" "$1" ;;
 	*) "$VM_DIR/kernel.sh" "$1" ;;
 	esac
 }

@@ -1,10 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kbuild.sh debug|kcsan: builds a kernel of our own from Debian's 6.1 source
-# into the cache, if it is not there, and prints its directory, which has the
-# layout that kernel.sh describes. The configuration is common.config and
-# debug.config or kcsan.config of this directory.
+# kbuild.sh debug|kcsan|clang: builds a kernel of our own from Debian's 6.1
+# source into the cache, if it is not there, and prints its directory, which has
+# the layout that kernel.sh describes. The configuration is common.config and
+# debug.config or kcsan.config of this directory. "clang" is no kernel, but what
+# is needed to compile modules with clang.
 #
 # It takes 10 to 20 minutes on two processors. The cache is keyed by source
 # version, configuration, compiler and this recipe; a build that was interrupted
@@ -13,21 +14,29 @@
 . "$(dirname "$(realpath "$0")")/common.sh"
 
 K=$1
-case $K in
-debug|kcsan) ;;
-*) die "usage: kbuild.sh debug|kcsan" ;;
-esac
 CC=gcc-12
+RECIPE=build
+FRAGMENTS="$VM_DIR/common.config"
+case $K in
+debug|kcsan)
+	FRAGMENTS="$FRAGMENTS $VM_DIR/$K.config" ;;
+clang)
+	CC=clang-14
+	RECIPE=prepare ;;
+*)
+	die "usage: kbuild.sh debug|kcsan|clang" ;;
+esac
 # Comments are not part of the recipe.
 plain() { sed 's/^[[:space:]]*#.*//; /^$/d' "$@"; }
 
 SRC=$("$VM_DIR/source.sh") || exit
-CONFIG=$(plain "$VM_DIR/common.config" "$VM_DIR/$K.config")
+# shellcheck disable=SC2086 # a list
+CONFIG=$(plain $FRAGMENTS)
 KEY=$({
 	cat "$SRC/.version-debian"
 	printf '%s\n' "$CONFIG" "$CACHE"
 	$CC -dumpfullversion
-	plain "$0" | sed -n '/^build()/,/^}/p'
+	plain "$0" | sed -n "/^$RECIPE()/,/^}/p"
 } | sha256sum | cut -c1-16)
 LAST=$CACHE/kernels/$K
 FINAL=$CACHE/kernels/$K-$KEY
@@ -84,15 +93,32 @@ build()	# DIR; errors end the subshell it is run in
 	chmod +x "$1/make"
 }
 
+prepare()	# DIR; likewise
+{
+	local obj=$1/obj
+
+	mkdir -p "$obj"
+	printf '%s\n' "$CONFIG" > "$1/wanted.config"
+	set -- "$1" nice -n 10 make -s -C "$SRC" O="$obj" LLVM=-14 \
+		KBUILD_BUILD_USER=k8snet KBUILD_BUILD_HOST=k8snet
+	"${@:2}" KCONFIG_ALLCONFIG="$1/wanted.config" allnoconfig
+	"${@:2}" -j"$(nproc)" modules_prepare
+	ln -sfn obj "$1/headers"
+	printf '#!/bin/sh\nexec make -C %s LLVM=-14 "$@"\n' \
+		"'$FINAL/headers'" > "$1/make"
+	chmod +x "$1/make"
+}
+
 mkdir -p "$CACHE/kernels" || exit 2
 exec {lock}>"$CACHE/kernels/.lock-$K"
 flock "$lock"
 if [ ! -e "$FINAL/make" ]; then
-	say "kernel $K: building, which takes 10 to 20 minutes"
+	[ $RECIPE = prepare ] ||
+		say "kernel $K: building, which takes 10 to 20 minutes"
 	START=$SECONDS
 	mkdir -p "$WORK" || exit 2
 	# Not in a condition: bash ignores set -e there.
-	( set -e; build "$WORK" ) > "$WORK/log" 2>&1
+	( set -e; $RECIPE "$WORK" ) > "$WORK/log" 2>&1
 	[ -x "$WORK/make" ] || {
 		tail -n 40 "$WORK/log" >&2
 		die "kernel $K could not be built, see $WORK/log"
