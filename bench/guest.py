@@ -31,7 +31,7 @@ RR = os.environ.get("BENCH_RR", "rr")
 # meets each pair once before it begins again.
 FLOWS = {1: ((20000, 20000), UDP_PORTS[:1]),
          100000: ((10000, 60000), UDP_PORTS)}
-PACKETS = 20000
+PACKETS = 10000
 PACKET_SIZE = {4: 60, 6: 80}    # without the checksum: 64 bytes on the wire
 
 # Node-end device of each namespace with a packet generator or a receiver.
@@ -52,14 +52,14 @@ for _name, _client, _service, _server in (
 
 # Connection rows: mode of rr, where, iterations, warm-up.
 RR_ROWS = {
-    "tcp-crr": ("crr", "vip-local", 1000, 200),
-    "tcp-rr": ("rr", "vip-local", 2000, 200),
-    "tcp-60k": ("bulk", "vip-local", 200, 20),
-    "udp-rr": ("udp", "vip-local", 2000, 200),
-    "tcp-crr-remote": ("crr", "vip-remote", 1000, 200),
-    "tcp-rr-remote": ("rr", "vip-remote", 2000, 200),
-    "tcp-crr-nodeport": ("crr", "nodeport-local", 1000, 200),
-    "udp-rr-remote": ("udp", "vip-remote", 2000, 200),
+    "tcp-crr": ("crr", "vip-local", 500, 100),
+    "tcp-rr": ("rr", "vip-local", 1000, 100),
+    "tcp-60k": ("bulk", "vip-local", 100, 10),
+    "udp-rr": ("udp", "vip-local", 1000, 100),
+    "tcp-crr-remote": ("crr", "vip-remote", 500, 100),
+    "tcp-rr-remote": ("rr", "vip-remote", 1000, 100),
+    "tcp-crr-nodeport": ("crr", "nodeport-local", 500, 100),
+    "udp-rr-remote": ("udp", "vip-remote", 1000, 100),
 }
 
 
@@ -283,9 +283,9 @@ class Bench:
                                     at.a, at.vip_local, (lo, hi),
                                     (ports[0], ports[-1]))
                     with Sink(None, device, family) as sink:
-                        stream.send(2000)
+                        stream.send(1000)
                         total = stream.send(PACKETS)
-                        if sink.count() != PACKETS + 2000:
+                        if sink.count() != PACKETS + 1000:
                             raise RuntimeError("packets lost at the base")
                     self.bases[sender, family, flows] = total / PACKETS
 
@@ -311,7 +311,7 @@ class Bench:
         stream, receiver = self.stream(row, family, flows)
         lo, hi = FLOWS[flows][0]
         round_ = (hi - lo + 1) * len(FLOWS[flows][1])
-        warm = round_ if flows > 1 else 2000
+        warm = round_ if flows > 1 else 1000
         count = round_ if flows > 1 else PACKETS
         with Sink(receiver, "eth0", family) as sink:
             stream.send(warm)

@@ -67,7 +67,6 @@ static always_inline int translate(struct __sk_buff *skb, void *map, int server)
 	__u32 l4, check, flags = BPF_F_PSEUDO_HDR;
 	__be16 *ports;
 	__s64 diff;
-	int size;
 
 	if (data + sizeof(*eth) + sizeof(struct iphdr) + 8 > data_end)
 		return TC_ACT_OK;
@@ -108,7 +107,6 @@ static always_inline int translate(struct __sk_buff *skb, void *map, int server)
 	if (!to)
 		return TC_ACT_OK;
 
-	size = key.family == 4 ? 4 : 16;
 	if (key.family == 4) {
 		struct iphdr *ip = data + sizeof(*eth);
 
@@ -124,7 +122,6 @@ static always_inline int translate(struct __sk_buff *skb, void *map, int server)
 				 16);
 		diff = csum_diff(key.addr, 16, to->addr, 16, 0);
 	}
-	(void)size;
 	ports[!server] = to->port;
 	__builtin_memcpy(eth->h_dest, to->dst_mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, to->src_mac, ETH_ALEN);

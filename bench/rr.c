@@ -6,7 +6,7 @@
  *
  *   crr    TCP: connect, 1-byte request, 1-byte response, close
  *   rr     TCP: 1-byte ping-pong on one connection
- *   bulk   TCP: 1-byte request, response of size= bytes, on one connection
+ *   bulk   TCP: request and response of size= bytes each, on one connection
  *   udp    UDP: request and response of 1 byte, a new client socket each time
  *   touch  UDP: one request and response for each source and destination port,
  *          so that every flow is known before a packet generator continues it
@@ -266,7 +266,7 @@ static void set_nodelay(int fd)
 		die("TCP_NODELAY");
 }
 
-/* 1 byte there, size bytes back, on one connection. */
+/* size bytes there and back, on one connection. */
 static long long run_rr(long size)
 {
 	struct sockaddr_storage to;
@@ -287,7 +287,7 @@ static long long run_rr(long size)
 		die("fork");
 	if (!child) {
 		for (i = -opt.warm; i < opt.n; i++) {
-			recv_all(server, 1);
+			recv_all(server, size);
 			send_all(server, size);
 		}
 		exit(0);
@@ -295,7 +295,7 @@ static long long run_rr(long size)
 	for (i = -opt.warm; i < opt.n; i++) {
 		if (!i)
 			start = now();
-		send_all(client, 1);
+		send_all(client, size);
 		recv_all(client, size);
 	}
 	return now() - start;
