@@ -130,7 +130,10 @@ make -C "$TOP" dkms-install KVER=5.15.0-1-amd64 DKMSFLAGS="${DKMS[*]}" > "$LOG" 
 [ $? = 2 ] && grep -q '^k8snet: kernel 5.15.0-1-amd64 is not supported' "$LOG"
 result $? "make dkms-install says which kernels are supported" "$LOG"
 
-dkms build "${DKMS[@]}" -k "$REL" "$ID" > "$LOG" 2>&1
+# sid's headers ask for sid's compiler: the same words as kernel.sh uses instead.
+FLAGS=$(sed -n "s/^exec make -C '[^']*' \(.*\) \"\$@\"$/\1/p" "$KERNEL_DIR/make" |
+	tr -d "'")
+MAKEFLAGS="-- $FLAGS" dkms build "${DKMS[@]}" -k "$REL" "$ID" > "$LOG" 2>&1
 RC=$?
 cat "$TREES/tree/$ID/build/make.log" >> "$LOG" 2>/dev/null
 result $RC "dkms build" "$LOG"
