@@ -229,6 +229,7 @@ part()		# NAME
 	fi
 }
 
+# shellcheck disable=SC2086 # a list
 [ $# -gt 0 ] || set -- $PARTS
 for name in "$@"; do
 	case $name in

@@ -40,6 +40,7 @@ skip()
 # time it takes to build a kernel and the time it takes to boot.
 watch_less()	# DIR
 {
+	# shellcheck disable=SC2016 # for sed
 	find "$1"/drivers "$1"/fs "$1"/block "$1"/crypto "$1"/security \
 		"$1"/certs "$1"/io_uring "$1"/lib/z* "$1"/lib/xz "$1"/lib/lz4 \
 		"$1"/lib/crypto "$1"/lib/mpi -name Makefile \
