@@ -1,0 +1,320 @@
+#!/usr/bin/python3 -ES
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 300
+"""k8snetctl: what it prints in text and JSON, its exit statuses, batches,
+save, restore and apply, monitor; and that a refused command changes nothing.
+
+lib/tool_cli.txt is a session: "$ WORDS" is a command, what follows is what it
+prints on standard output; "! TEXT" is a line of standard error and "? N" an
+exit status other than 0. "#" lines describe the case. "tool_cli.py -w FILE"
+writes the session as it runs now.
+"""
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
+# pylint: disable=wrong-import-position
+from svclib import K8SNETCTL, Cluster, Tap, check, expect, run, wait_for
+
+SESSION = os.path.dirname(os.path.realpath(__file__)) + "/lib/tool_cli.txt"
+
+
+def read_session():
+    """[(comment, command, [lines])]."""
+    steps, comment = [], ""
+    with open(SESSION, encoding="utf-8") as file:
+        for line in file.read().splitlines():
+            if line.startswith("# "):
+                comment = line[2:]
+            elif line.startswith("$ "):
+                steps.append((comment, line[2:], []))
+            elif line and steps:
+                steps[-1][2].append(line)
+    return steps
+
+
+def tool(ns, words, stdin=None):
+    """Runs the tool: (status, out, err)."""
+    done = subprocess.run([K8SNETCTL, "-N", ns.name, *words], check=False,
+                          capture_output=True, text=True, input=stdin,
+                          timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+def play(ns, command):
+    """Runs a command of the session: the lines it should have."""
+    words, _, text = command.partition(" <<< ")
+    status, out, err = tool(ns, shlex.split(words),
+                            text.replace("\\n", "\n") if text else None)
+    lines = [line for line in out.splitlines() if line]
+    lines += ["! " + line for line in err.splitlines()]
+    if status:
+        lines.append(f"? {status}")
+    return lines
+
+
+def state(ns):
+    """All that the tool can tell, without counters."""
+    return tool(ns, ["save"])[1]
+
+
+def session(tap, ns, write):
+    """The golden session."""
+    out = []
+    for comment, command, wanted in read_session():
+        refused = any(line.startswith("? ") for line in wanted) and \
+            "<<<" not in command
+        before = state(ns) if refused else None
+        got = play(ns, command)
+        out.append((comment, command, got))
+
+        def same(got=got, wanted=wanted, command=command, before=before):
+            check(got == wanted, f"$ {command}\n--- wanted\n" +
+                  "\n".join(wanted) + "\n--- got\n" + "\n".join(got))
+            if before is not None:
+                expect(state(ns), before, "state after a refusal")
+
+        if not write:
+            tap.case(f"{comment}: {command[:100]}", same)
+    if write:
+        last = None
+        with open(write, "w", encoding="utf-8") as file:
+            with open(SESSION, encoding="utf-8") as old:
+                for line in old:
+                    if not line.startswith("#"):
+                        break
+                    file.write(line)
+            for comment, command, got in out:
+                if comment != last:
+                    file.write(f"\n# {comment}\n")
+                last = comment
+                file.write("\n".join([f"$ {command}", *got]) + "\n")
+
+
+FULL = """
+bridge add cnio0 addr 10.200.0.0/24 addr fd00:10:200::/64 mtu 1450
+pod add 10.200.0.2,fd00:10:200::2 port veth0 mac 02:00:00:00:00:02
+port set veth1 antispoof off
+route add 10.200.1.0/24 via 10.240.0.21
+route add fd00:10:200:1::/64 via fd00:10:240::21
+masq add 10.200.0.0/16 except 10.0.0.0/8 except 192.168.0.0/16
+node set ip 10.240.0.20 nodeport-addresses 10.240.0.0/24 nodeport-range 30000-31999 cluster-cidr 10.200.0.0/16 fastpath established
+svc add default/web:http vip 10.32.0.53:80/tcp vip [fd00:10:32::53]:80/tcp node-port 31088 external-ip 192.0.2.1 lb-ip 203.0.113.1 ep 10.200.0.2:80,weight=3,local ep [fd00:10:200::2]:80,not-ready scheduler maglev affinity 10800 external-policy local internal-policy local source-range 192.0.2.0/24 no-endpoints drop
+svc add "kube-system/kube dns" vip 10.32.0.10:53/udp ep 10.200.1.2:53,terminating,serving scheduler rr
+svc add empty node-port 31999/sctp
+"""
+
+
+def round_trip(tap, ns, other):
+    """save, flush, restore, apply."""
+    def objects(text):
+        return json.loads(text)
+
+    tool(ns, ["flush"])
+    status, _, err = tool(ns, ["-b", "-"], FULL.replace(
+        "port set veth1 antispoof off\n", ""))
+    tap.case("round trip: the state is made by a batch",
+             lambda: expect((status, err), (0, "")))
+    saved = state(ns)
+    path = "/run/k8snet-test-state.json"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(saved)
+
+    def whole():
+        got = objects(saved)
+        expect(len(got["services"]), 3, "services")
+        web = [s for s in got["services"] if s["name"] == "default/web:http"]
+        expect(web[0]["scheduler"], "maglev")
+        expect(len(web[0]["ep"]), 2, "endpoints")
+
+    tap.case("save: it is JSON and has all", whole)
+
+    def restores():
+        expect(tool(ns, ["flush"])[0], 0, "flush")
+        empty = objects(state(ns))
+        for key in "bridges", "pods", "routes", "masq", "services":
+            expect(empty[key], [], f"{key} after flush")
+        expect(tool(ns, ["restore", path]), (0, "", ""), "restore")
+        expect(state(ns), saved, "state after restore")
+
+    tap.case("restore: brings all back, bridges, ports and pods included",
+             restores)
+
+    def twice():
+        status, _, err = tool(ns, ["restore", path])
+        expect(status, 1, "status")
+        check(err.startswith("k8snetctl: "), err)
+        expect(state(ns), saved, "state")
+
+    tap.case("restore: over an existing state is refused and changes nothing",
+             twice)
+    tap.case("apply: the present state is not touched", lambda: expect(
+        tool(ns, ["apply", path, "--dry-run"]), (0, "", "")))
+
+    def applies():
+        want = objects(saved)
+        want["services"][0]["scheduler"] = "lc"
+        del want["services"][-1]
+        want["masq"] = []
+        want["routes"] = want["routes"][:1]
+        with open(path + ".2", "w", encoding="utf-8") as file:
+            json.dump(want, file)
+        status, out, _ = tool(ns, ["apply", path + ".2", "--dry-run"])
+        expect(status, 0, "status of the dry run")
+        check(len(out.splitlines()) == 4, f"commands that it would run:\n{out}")
+        expect(state(ns), saved, "state after the dry run")
+        expect(tool(ns, ["apply", path + ".2"])[0], 0, "status")
+        expect(objects(state(ns)), want, "state")
+        expect(tool(ns, ["apply", path + ".2", "--dry-run"]), (0, "", ""),
+               "again")
+        expect(tool(ns, ["apply", path])[0], 0, "status of the way back")
+        expect(state(ns), saved, "state in the end")
+
+    tap.case("apply: does what differs, and nothing the second time", applies)
+
+    def bad(text, where):
+        with open(path + ".bad", "w", encoding="utf-8") as file:
+            file.write(text)
+        for verb in "restore", "apply":
+            status, _, err = tool(ns, [verb, path + ".bad"])
+            expect(status, 2, f"status of {verb}")
+            check(where in err, f"'{where}' is not in: {err}")
+        expect(state(ns), saved, "state")
+
+    for what, text, where in (
+            ("no JSON", "{", "line"),
+            ("an unknown member", saved.replace('"scheduler"', '"sheduler"',
+                                                1), "sheduler"),
+            ("a bad address", saved.replace("10.200.0.2:80", "10.200.0:80"),
+             "ep[0]"),
+            ("a bad enum", saved.replace('"maglev"', '"magic"'), "scheduler")):
+        tap.case(f"restore, apply: {what}: status 2, and it says where", bad,
+                 text, where)
+
+    def elsewhere():
+        # Another node, with devices of the same name.
+        expect(tool(other, ["apply", path])[0], 0, "status")
+        expect(state(other), saved, "state")
+        expect(tool(other, ["flush"])[0], 0, "flush")
+
+    tap.case("apply: builds all on an empty node", elsewhere)
+
+
+def monitor(tap, ns):
+    """monitor prints what happens."""
+    path = "/run/k8snet-test-monitor"
+    tool(ns, ["flush"])
+    with open(path, "w", encoding="utf-8") as file, ns:
+        child = subprocess.Popen(       # pylint: disable=consider-using-with
+            [K8SNETCTL, "-j", "monitor"], stdout=file,
+            stderr=subprocess.STDOUT)
+    try:
+        def lines():
+            with open(path, encoding="utf-8") as file:
+                return [json.loads(line) for line in file]
+
+        # It says nothing when it is ready: changes until it sees one.
+        def sees():
+            tool(ns, ["masq", "add", "10.9.0.0/16"])
+            tool(ns, ["masq", "del", "10.9.0.0/16"])
+            return lines()
+
+        wait_for("first notification", sees, 10, 0.05)
+        commands = [line for line in FULL.strip().splitlines()
+                    if not line.startswith("port")]
+        for command in commands:
+            status, _, err = tool(ns, shlex.split(command))
+            check(not status, err)
+        tool(ns, shlex.split("ep add empty 10.200.0.9:9"))
+        tool(ns, shlex.split("ep del empty 10.200.0.9:9"))
+        for words in ("svc del empty", "route del 10.200.1.0/24",
+                      "pod del 10.200.0.2", "masq del 10.200.0.0/16", "flush"):
+            tool(ns, words.split())
+        wait_for("notification of the flush", lambda: "flush" in json.dumps(
+            lines()[-1]), 10, 0.05)
+        text = json.dumps(lines())
+
+        def says(what):
+            check(what in text, f"'{what}' is not in\n" + "\n".join(
+                json.dumps(line) for line in lines()))
+
+        for what in ("default/web:http", "kube-system/kube dns", "empty",
+                     "10.200.0.9:9", "10.200.1.0/24", "10.200.0.2",
+                     "10.200.0.0/16", "31999", "cnio0", "flush"):
+            tap.case(f"monitor: a line with {what}", says, what)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def batches(tap, ns):
+    """Large batches."""
+    tool(ns, ["flush"])
+    count = 3000
+    text = "".join(f"svc add s{n} vip 10.{32 + n // 60000}."
+                   f"{n // 250 % 240}.{n % 250}:80/tcp "
+                   f"ep 10.200.0.2:{n + 1}\n" for n in range(count))
+
+    def adds():
+        start = time.monotonic()
+        expect(tool(ns, ["-b", "-"], text), (0, "", ""))
+        tap.note(f"{count} services in {time.monotonic() - start:.1f} s")
+        out = json.loads(tool(ns, ["-j", "svc", "list"])[1])
+        expect(len(out), count, "services")
+
+    tap.case(f"batch: {count} services", adds)
+
+    def stops():
+        status, _, err = tool(ns, ["-b", "-"], "svc del s1\nsvc del nope\n"
+                              "svc del s2\n")
+        expect((status, err), (1, "k8snetctl: stdin:2: no such service\n"))
+        out = [s["name"] for s in json.loads(tool(ns, ["-j", "svc",
+                                                       "list"])[1])]
+        check("s1" not in out and "s2" in out, "not stopped at the error")
+
+    tap.case("batch: ends at the first refusal and names its line", stops)
+
+    def forced():
+        status, _, err = tool(ns, ["--force", "-b", "-"],
+                              "svc add s3 vip 10.1.1.1:1/tcp\nsvc del s2\n")
+        expect((status, err), (1, "k8snetctl: stdin:1: service exists "
+                               "already\n"))
+        check(tool(ns, ["svc", "show", "s2"])[0] == 1, "not continued")
+
+    tap.case("batch: goes on with --force", forced)
+
+    def unread():
+        status, _, err = tool(ns, ["-b", "-"],
+                              "svc del s4\nsvc add s5 vip nonsense\n")
+        expect(status, 2, "status")
+        check(err.startswith("k8snetctl: stdin:2: "), err)
+        expect(tool(ns, ["svc", "show", "s4"])[0], 0, "s4 is still there")
+
+    tap.case("batch: with a line that cannot be read nothing is sent", unread)
+    tool(ns, ["flush"])
+
+
+def main():
+    """The test."""
+    tap = Tap()
+    c = Cluster(nodes=2, pods=0)
+    for node in c.nodes:
+        run(K8SNETCTL, "-N", c[node].name, "flush")
+        c[node].ip("".join(
+            f"link add veth{n} type veth peer name peer{n} address "
+            f"02:00:00:00:01:0{n}\nlink set peer{n} up\n" for n in range(2)))
+    write = sys.argv[2] if sys.argv[1:2] == ["-w"] else None
+    session(tap, c["w0"], write)
+    if write:
+        return
+    round_trip(tap, c["w0"], c["w1"])
+    monitor(tap, c["w0"])
+    batches(tap, c["w0"])
+    tap.end()
+
+
+main()
