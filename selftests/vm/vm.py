@@ -43,7 +43,7 @@ TROUBLE = re.compile(
 INIT = "k8snet-vm: init"
 BOOTS = 3               # a boot that dies before our init: tries in all
 BOOT_LIMIT = 240        # seconds until init, on a busy host
-END_LIMIT = 120         # seconds for clean-up after the command
+END_LIMIT = 300         # seconds for clean-up after the command
 UNLOAD_LIMIT = 10       # seconds for unloading the module
 LOG_LINES = 40          # of the kernel log, printed around trouble
 
