@@ -294,7 +294,7 @@ static int port_check(const struct k8snet_bridge *br, struct net_device *dev,
 		return -ELOOP;
 	}
 	if (!net_eq(dev_net(dev), dev_net(br->dev))) {
-		NL_SET_ERR_MSG(extack, "device is in another network namespace than the pod bridge");
+		NL_SET_ERR_MSG(extack, "device and pod bridge are in different namespaces");
 		return -EINVAL;
 	}
 	if (netdev_is_rx_handler_busy(dev)) {

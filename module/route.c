@@ -535,7 +535,7 @@ static int route_check_oif(struct k8snet_net *kn, int oif,
 		return -ENODEV;
 	}
 	if (k8snet_bridge_dev(dev) || dev->flags & IFF_LOOPBACK) {
-		NL_SET_ERR_MSG(extack, "a pod bridge or loopback cannot be the route's outgoing device");
+		NL_SET_ERR_MSG(extack, "outgoing device of the route is a pod bridge or loopback");
 		return -EINVAL;
 	}
 	return 0;
@@ -664,7 +664,7 @@ int k8snet_route_add(struct k8snet_net *kn,
 		err = -ENODEV;
 	} else if (err) {
 		if (err == -EEXIST)
-			NL_SET_ERR_MSG(extack, "the FIB refused the route: it has another one to this prefix");
+			NL_SET_ERR_MSG(extack, "the FIB refused the route: it has one to this prefix");
 		else
 			NL_SET_ERR_MSG(extack, "the FIB refused the route");
 		route_unlink(kn, r);
