@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
+# timeout: 300
 #
 # What k8snetctl can read and what not, as a table of command lines. What
 # cannot be read ends with status 2 and a sentence on stderr, before anything
@@ -7,7 +8,7 @@
 # or 1). So this also runs without the module: then all that is readable ends
 # with 1, because there is nobody to send it to.
 #
-# Each line is also read as a line of a batch, which has its own splitting.
+# The lines are also read as lines of a batch, which has its own splitting.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -25,15 +26,15 @@ run()	# LINE
 
 bad()	# LINE [WHAT ITS MESSAGE SAYS]
 {
-	local rc=0
+	local rc=0 err
 
 	run "$1" || rc=$?
 	expect "$rc" 2 status
-	[ ! -s "$TMP/out" ] || fail "it printed: $(cat "$TMP/out")"
-	expect_match "$(cat "$TMP/err")" '^k8snetctl: .' message
-	[ "$(wc -l < "$TMP/err")" = 1 ] || fail "more than one line: $(cat "$TMP/err")"
-	[ -z "$2" ] || grep -qF -- "$2" "$TMP/err" ||
-		fail "'$(cat "$TMP/err")' does not say '$2'"
+	err=$(<"$TMP/err")
+	[ ! -s "$TMP/out" ] || fail "it printed: $(<"$TMP/out")"
+	expect_match "$err" '^k8snetctl: .' message
+	[[ $err != *$'\n'* ]] || fail "more than one line: $err"
+	[[ $err == *"$2"* ]] || fail "'$err' does not say '$2'"
 }
 
 # A refusal comes from the kernel, from what is there, or from its absence.
@@ -45,7 +46,7 @@ good()	# LINE
 	case $rc in
 	0) ;;
 	1) [ -s "$TMP/err" ] || fail "status 1 and no message" ;;
-	*) fail "status $rc: $(cat "$TMP/err")" ;;
+	*) fail "status $rc: $(<"$TMP/err")" ;;
 	esac
 }
 
@@ -56,27 +57,37 @@ bad_in_batch()	# LINE
 	printf '%s\n' '# a comment' '' "$1" |
 		"$K8SNETCTL" -N "$empty" -b - >"$TMP/out" 2>"$TMP/err" || rc=$?
 	expect "$rc" 2 status
-	expect_match "$(cat "$TMP/err")" '^k8snetctl: stdin:3: .' message
+	expect_match "$(<"$TMP/err")" '^k8snetctl: stdin:3: .' message
 }
 
-# A line that cannot be read behind it keeps it from being sent.
-good_in_batch()	# LINE
+# The lines of $TMP/batch: one behind them that cannot be read is the first
+# that is not, and keeps them all from being sent.
+good_in_batch()
 {
 	local rc=0
 
-	printf '%s\n' "$1" 'not a command' |
+	(cat "$TMP/batch"; echo 'not a command') |
 		"$K8SNETCTL" -N "$empty" -b - >"$TMP/out" 2>"$TMP/err" || rc=$?
 	expect "$rc" 2 status
-	expect_match "$(cat "$TMP/err")" '^k8snetctl: stdin:2: ' message
+	expect_match "$(<"$TMP/err")" \
+		"^k8snetctl: stdin:$(($(wc -l < "$TMP/batch") + 1)): unknown object 'not'" \
+		message
 }
 
-help()	# OBJECT WORD...
+help()	# TEXT WORD...
 {
-	local object=$1
+	local text=$1
 
 	shift
 	expect_status 0 "$K8SNETCTL" "$@"
-	expect_match "$OUTPUT" "k8snetctl $object"
+	expect_match "$OUTPUT" "k8snetctl $text"
+}
+
+object_help()	# OBJECT
+{
+	help "$1" "$1" help
+	help "$1" "$1" --help
+	help "$1" help "$1"
 }
 
 long=$(printf '%0254d' 0)
@@ -113,10 +124,10 @@ svc add x vip 10.0.0.256:80/tcp	bad address
 svc add x vip 10.0.1:80/tcp	bad address
 svc add x vip 010.0.0.1:80/tcp	bad address
 svc add x vip fd00::1:80/tcp	port
-svc add x vip [fd00::1:80/tcp	bad address
-svc add x vip [10.0.0.1]:80/tcp	bad address
-svc add x vip [fd00::1]80/tcp	bad address
-svc add x vip [fe80::1%lo]:80/tcp	bad address
+svc add x vip '[fd00::1:80/tcp'	bad address
+svc add x vip '[10.0.0.1]:80/tcp'	bad address
+svc add x vip '[fd00::1]80/tcp'	bad address
+svc add x vip '[fe80::1%lo]:80/tcp'	bad address
 svc add x vip host.example:80/tcp	bad address
 svc add x vip 10.0.0.1:80/tcp vip 10.0.0.2:80/udp	one protocol
 svc add x vip 10.0.0.1:80/tcp node-port 30000/udp	one protocol
@@ -250,12 +261,12 @@ bogus
 pod del
 END
 
+: > "$TMP/batch"
 while read -r line; do
 	run_test "can be read: ${line:0:70}" good "$line"
 	case $line in
 	-*) ;;
-	*) run_test "can be read in a batch: ${line:0:70}" \
-		good_in_batch "$line" ;;
+	*) printf '%s\n' "$line" >> "$TMP/batch" ;;
 	esac
 done <<END
 svc add default/web:http vip 10.32.0.1:80/tcp
@@ -275,7 +286,6 @@ svc set all ep 10.0.0.9:80 node-port none
 svc del all
 svc del all --force
 svc delete nothing --force
-svc --force del nothing
 svc list
 svc ls
 svc show
@@ -330,27 +340,44 @@ flush
 --netns=/proc/self/ns/net help
 END
 
-run_test "a bad line keeps the good ones of a batch from being sent" bash -c '
-	! printf "svc add kept vip 10.99.0.1:1/tcp\nsvc add x vip bad\n" |
-		"$0" -N "$1" -b - 2>/dev/null
-	! "$0" -N "$1" svc show kept 2>/dev/null' "$K8SNETCTL" "$empty"
+run_test "all that can be read can be in a batch" good_in_batch
+batch_sends_nothing()
+{
+	expect_status 2 "$K8SNETCTL" -N "$empty" -b - \
+		<<< $'svc add kept vip 10.99.0.1:1/tcp\nsvc add x vip bad'
+	expect_status 1 "$K8SNETCTL" -N "$empty" svc show kept
+}
 
-run_test "no command: usage on stderr, status 2" bash -c '
-	out=$("$0" 2>/dev/null); rc=$?
-	[ $rc = 2 ] && [ -z "$out" ] && "$0" 2>&1 | grep -q "^Usage:"' "$K8SNETCTL"
+no_command()
+{
+	local rc=0
+
+	"$K8SNETCTL" > "$TMP/out" 2> "$TMP/err" || rc=$?
+	expect "$rc" 2 status
+	[ ! -s "$TMP/out" ] || fail "it printed on stdout"
+	expect_match "$(<"$TMP/err")" '^Usage:'
+}
+
+no_room()
+{
+	local rc=0
+
+	"$K8SNETCTL" help > /dev/full 2> "$TMP/err" || rc=$?
+	expect "$rc" 1 status
+}
+
+run_test "a bad line keeps a batch from being sent" batch_sends_nothing
+run_test "no command: usage on stderr, status 2" no_command
 run_test "help is printed on stdout" help 'svc add' help
 run_test "--help is printed on stdout" help 'svc add' --help
 run_test "--version" expect_status 0 "$K8SNETCTL" --version
 for object in node bridge port pod route masq svc ep lookup flow stats monitor \
 	      save restore apply flush; do
-	run_test "$object help" help "$object" "$object" help
-	run_test "$object --help" help "$object" "$object" --help
-	run_test "help $object" help "$object" help "$object"
+	run_test "help about $object" object_help "$object"
 done
 run_test "help behind words" help svc svc add --help
 run_test "a namespace that is not there" \
 	expect_status 1 "$K8SNETCTL" -N no-such-namespace svc list
-run_test "output that cannot be written" \
-	bash -c '"$0" help >/dev/full; [ $? = 1 ]' "$K8SNETCTL"
+run_test "output that cannot be written" no_room
 
 tap_end

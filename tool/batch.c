@@ -2,8 +2,8 @@
 /*
  * A file of commands, one a line: read wholly, then run. Words are separated
  * by blanks, # begins a comment where a word could begin, '...' takes
- * everything, "..." knows \" \\ \n \t and \xHH, a backslash outside takes the
- * next character as it is.
+ * everything, double quotes know backslashes before ", \, n, t and xHH, and a
+ * backslash outside takes the next character as it is.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -43,7 +43,8 @@ static int split(char *line, struct words *words, struct why *why)
 		p += strspn(p, " \t\r\n\v\f");
 		if (!*p || *p == '#')
 			return 0;
-		*LIST_ADD(words) = out = p;
+		out = p;
+		*LIST_ADD(words) = out;
 		while (*p && (quote || !strchr(" \t\r\n\v\f", *p))) {
 			if (quote ? *p == quote : *p == '"' || *p == '\'') {
 				quote = quote ? '\0' : *p;

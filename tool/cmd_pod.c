@@ -189,7 +189,7 @@ static int run_add(struct request *req)
 		return status(err);
 	if (!(pod->has & POD_MAC)) {
 		if (knl_link_peer_lladdr(&link, pod->mac)) {
-			report("device %s has no peer that can be seen: the pod's mac must be given",
+			report("device %s has no peer in sight: the pod's mac must be given",
 			       pod->port);
 			return STATUS_REFUSED;
 		}

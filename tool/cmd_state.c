@@ -44,10 +44,10 @@ static int parse_apply(struct request *req, struct args *args, struct why *why)
 			req->verbose = true;
 		else if (!strcmp(word, "-n") || !strcmp(word, "--dry-run"))
 			req->dry_run = true;
-		else if (req->file)
-			return why_no_more(why, word);
-		else
+		else if (!req->file)
 			req->file = xstrdup(word);
+		else
+			return why_no_more(why, word);
 	}
 	return req->file ? 0 : why_missing(why, "the file");
 }

@@ -191,7 +191,7 @@ static int complete(struct service *svc)
 	struct service_list now = { 0 };
 	const struct frontend *fe;
 	bool needed = svc->proto;
-	struct why why;
+	struct why why = { "" };
 	int err;
 
 	LIST_FOR_EACH(fe, &svc->frontend)

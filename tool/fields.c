@@ -191,7 +191,8 @@ json_t *json_text(const char *s)
 	 * Not UTF-8: this never came from this tool. Keep the ASCII and show
 	 * one replacement character for each of the other bytes.
 	 */
-	fixed = p = xcalloc(strlen(s) * 3 + 1, 1);
+	fixed = xcalloc(strlen(s) * 3 + 1, 1);
+	p = fixed;
 	for (i = 0; s[i]; i++) {
 		if ((unsigned char)s[i] < 0x80) {
 			*p++ = s[i];

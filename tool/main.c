@@ -219,7 +219,7 @@ static bool late_option(const char *word)
 	else if (is_flag(word, "-p", "--pretty"))
 		print_pretty = true;
 	else if (!strcmp(word, "-jp") || !strcmp(word, "-pj"))
-		print_json = print_pretty = true;
+		return late_option("-j") && late_option("-p");
 	else
 		return false;
 	return true;
@@ -259,7 +259,7 @@ static int options_parse(struct args *args, struct options *opts,
 }
 
 /* Answers whether help was asked for, and then given. */
-static bool help(struct args *args, bool asked)
+static bool help_asked(struct args *args, bool asked)
 {
 	const struct object *object = args->n ? object_find(args->v[0]) : NULL;
 	int i;
@@ -331,7 +331,7 @@ int main(int argc, char **argv)
 		return STATUS_USAGE;
 	}
 	if (!opts.batch) {
-		if (help(&args, opts.help))
+		if (help_asked(&args, opts.help))
 			return fflush(stdout) ? STATUS_REFUSED : STATUS_OK;
 		if (!args.n) {
 			usage(stderr);

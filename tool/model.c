@@ -74,6 +74,7 @@ void bridge_clear(struct bridge *br)
 	LIST_FREE(&br->addr);
 	memset(br, 0, sizeof(*br));
 }
+
 DEFINE_LIST_CLEAR(bridge)
 
 void port_clear(struct port *port)
@@ -82,6 +83,7 @@ void port_clear(struct port *port)
 	free(port->bridge);
 	memset(port, 0, sizeof(*port));
 }
+
 DEFINE_LIST_CLEAR(port)
 
 void pod_clear(struct pod *pod)
@@ -91,6 +93,7 @@ void pod_clear(struct pod *pod)
 	free(pod->bridge);
 	memset(pod, 0, sizeof(*pod));
 }
+
 DEFINE_LIST_CLEAR(pod)
 
 void route_clear(struct route *route)
@@ -99,6 +102,7 @@ void route_clear(struct route *route)
 	free(route->bridge);
 	memset(route, 0, sizeof(*route));
 }
+
 DEFINE_LIST_CLEAR(route)
 
 void masq_clear(struct masq *masq)
@@ -106,6 +110,7 @@ void masq_clear(struct masq *masq)
 	LIST_FREE(&masq->except);
 	memset(masq, 0, sizeof(*masq));
 }
+
 DEFINE_LIST_CLEAR(masq)
 
 void service_clear(struct service *svc)
@@ -116,6 +121,7 @@ void service_clear(struct service *svc)
 	LIST_FREE(&svc->source_range);
 	memset(svc, 0, sizeof(*svc));
 }
+
 DEFINE_LIST_CLEAR(service)
 
 void lookup_clear(struct lookup *lookup)
@@ -133,6 +139,7 @@ void flow_clear(struct flow *flow)
 	free(flow->service);
 	memset(flow, 0, sizeof(*flow));
 }
+
 DEFINE_LIST_CLEAR(flow)
 
 void stat_list_clear(struct stat_list *list)
@@ -182,13 +189,6 @@ static void sort(void *v, unsigned int n, size_t size,
 		qsort(v, n, size, cmp);
 }
 
-#define DEFINE_ORDER(name, type, expr) \
-	static int name(const void *pa, const void *pb) \
-	{ \
-		const type *a = pa, *b = pb; \
-		return expr; \
-	}
-
 /* Objects from the kernel always have a name; a damaged answer may not. */
 static int name_cmp(const char *a, const char *b)
 {
@@ -203,16 +203,65 @@ static int pod_cmp(const struct pod *a, const struct pod *b)
 			b->addr.n ? &b->addr.v[0] : &none);
 }
 
-DEFINE_ORDER(order_addr, struct addr, addr_cmp(a, b))
-DEFINE_ORDER(order_prefix, struct prefix, prefix_cmp(a, b))
-DEFINE_ORDER(order_frontend, struct frontend, frontend_cmp(a, b))
-DEFINE_ORDER(order_endpoint, struct endpoint, endpoint_cmp(a, b))
-DEFINE_ORDER(order_bridge, struct bridge, name_cmp(a->name, b->name))
-DEFINE_ORDER(order_port, struct port, name_cmp(a->name, b->name))
-DEFINE_ORDER(order_pod, struct pod, pod_cmp(a, b))
-DEFINE_ORDER(order_route, struct route, prefix_cmp(&a->cidr, &b->cidr))
-DEFINE_ORDER(order_masq, struct masq, prefix_cmp(&a->cidr, &b->cidr))
-DEFINE_ORDER(order_service, struct service, name_cmp(a->name, b->name))
+static int order_addr(const void *a, const void *b)
+{
+	return addr_cmp(a, b);
+}
+
+static int order_prefix(const void *a, const void *b)
+{
+	return prefix_cmp(a, b);
+}
+
+static int order_frontend(const void *a, const void *b)
+{
+	return frontend_cmp(a, b);
+}
+
+static int order_endpoint(const void *a, const void *b)
+{
+	return endpoint_cmp(a, b);
+}
+
+static int order_pod(const void *a, const void *b)
+{
+	return pod_cmp(a, b);
+}
+
+static int order_bridge(const void *pa, const void *pb)
+{
+	const struct bridge *a = pa, *b = pb;
+
+	return name_cmp(a->name, b->name);
+}
+
+static int order_port(const void *pa, const void *pb)
+{
+	const struct port *a = pa, *b = pb;
+
+	return name_cmp(a->name, b->name);
+}
+
+static int order_service(const void *pa, const void *pb)
+{
+	const struct service *a = pa, *b = pb;
+
+	return name_cmp(a->name, b->name);
+}
+
+static int order_route(const void *pa, const void *pb)
+{
+	const struct route *a = pa, *b = pb;
+
+	return prefix_cmp(&a->cidr, &b->cidr);
+}
+
+static int order_masq(const void *pa, const void *pb)
+{
+	const struct masq *a = pa, *b = pb;
+
+	return prefix_cmp(&a->cidr, &b->cidr);
+}
 
 #define SORT(list, order) sort((list)->v, (list)->n, sizeof(*(list)->v), order)
 
@@ -293,8 +342,9 @@ void service_list_join(struct service_list *to, struct service_list *from)
 				memset(&src->ep, 0, sizeof(src->ep));
 				continue;
 			}
-			LIST_FOR_EACH(ep, &src->ep)
+			LIST_FOR_EACH(ep, &src->ep) {
 				*LIST_ADD(&dst->ep) = *ep;
+			}
 		}
 		SORT(&dst->ep, order_endpoint);
 	}

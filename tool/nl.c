@@ -252,7 +252,7 @@ static int error_of(const struct nlmsghdr *nlh, char **text)
 		return -EPROTO;
 	memcpy(&error, data, sizeof(error));
 	if (nlh->nlmsg_type == NLMSG_DONE) {
-		skip = NLMSG_ALIGN(sizeof(int));
+		skip = (int)NLMSG_ALIGN(sizeof(int));
 	} else {
 		const struct nlmsgerr *e = (const void *)data;
 
@@ -262,8 +262,8 @@ static int error_of(const struct nlmsghdr *nlh, char **text)
 		/* The refused request is only sent back where it is not capped. */
 		if (error && !(nlh->nlmsg_flags & NLM_F_CAPPED) &&
 		    e->msg.nlmsg_len > sizeof(e->msg))
-			skip += NLMSG_ALIGN(e->msg.nlmsg_len) -
-				sizeof(e->msg);
+			skip += (int)(NLMSG_ALIGN(e->msg.nlmsg_len) -
+				      sizeof(e->msg));
 	}
 	if (error < 0 && nlh->nlmsg_flags & NLM_F_ACK_TLVS && skip < len)
 		*text = extack_text(data + skip, len - skip);
@@ -368,7 +368,7 @@ int knl_talk(enum knl_bus bus, struct nl_msg *msg, knl_answer_fn *answer,
 }
 
 int knl_dump(enum knl_bus bus, struct nl_msg *msg, knl_answer_fn *answer,
-	    void (*restart)(void *arg), void *arg)
+	     void (*restart)(void *arg), void *arg)
 {
 	char *text = NULL;
 	int err, tries;
@@ -544,7 +544,8 @@ int knl_change(struct nl_msg *msg, struct nl_msg *undo, unsigned int flags)
 		queue.buf = xcalloc(1, QUEUE_BYTES);
 	q = &queue.v[queue.n++];
 	memset(q, 0, sizeof(*q));
-	q->seq = nlh->nlmsg_seq = conns[NL_BUS_K8SNET].seq++;
+	q->seq = conns[NL_BUS_K8SNET].seq++;
+	nlh->nlmsg_seq = q->seq;
 	q->flags = flags;
 	q->where = where;
 	q->undo = undo;
@@ -647,19 +648,44 @@ struct nlattr *knl_nest(struct nl_msg *msg, int type)
 	return nest;
 }
 
-#define DEFINE_GETTER(name, type) \
-	type name(const struct nlattr *attr) \
-	{ \
-		type v = 0; \
-		if (nla_len(attr) >= (int)sizeof(v)) \
-			memcpy(&v, nla_data(attr), sizeof(v)); \
-		return v; \
-	}
+static void get_integer(const struct nlattr *attr, void *v, size_t size)
+{
+	memset(v, 0, size);
+	if ((size_t)nla_len(attr) >= size)
+		memcpy(v, nla_data(attr), size);
+}
 
-DEFINE_GETTER(knl_u8, uint8_t)
-DEFINE_GETTER(knl_u16, uint16_t)
-DEFINE_GETTER(knl_u32, uint32_t)
-DEFINE_GETTER(knl_u64, uint64_t)
+uint8_t knl_u8(const struct nlattr *attr)
+{
+	uint8_t v;
+
+	get_integer(attr, &v, sizeof(v));
+	return v;
+}
+
+uint16_t knl_u16(const struct nlattr *attr)
+{
+	uint16_t v;
+
+	get_integer(attr, &v, sizeof(v));
+	return v;
+}
+
+uint32_t knl_u32(const struct nlattr *attr)
+{
+	uint32_t v;
+
+	get_integer(attr, &v, sizeof(v));
+	return v;
+}
+
+uint64_t knl_u64(const struct nlattr *attr)
+{
+	uint64_t v;
+
+	get_integer(attr, &v, sizeof(v));
+	return v;
+}
 
 uint16_t knl_be16(const struct nlattr *attr)
 {

@@ -41,7 +41,7 @@ int knl_port_list(struct port_list *list, const char *name);
 int knl_port_set(const char *name, bool antispoof, unsigned int flags);
 
 int knl_pod_list(struct pod_list *list, const struct addr *key,
-		unsigned int flags);
+		 unsigned int flags);
 int knl_pod_new(const struct pod *pod, unsigned int flags);
 int knl_pod_del(const struct addr *addr, unsigned int flags);
 

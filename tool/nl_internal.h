@@ -34,9 +34,9 @@ struct nl_msg *knl_route_msg(uint16_t type, uint16_t flags, size_t room);
  * takes it back.
  */
 int knl_talk(enum knl_bus bus, struct nl_msg *msg, knl_answer_fn *answer,
-	    void *arg, unsigned int flags);
+	     void *arg, unsigned int flags);
 int knl_dump(enum knl_bus bus, struct nl_msg *msg, knl_answer_fn *answer,
-	    void (*restart)(void *arg), void *arg);
+	     void (*restart)(void *arg), void *arg);
 int knl_change(struct nl_msg *msg, struct nl_msg *undo, unsigned int flags);
 
 /* As knl_talk, for what the queue cannot change: it is left where it is. */

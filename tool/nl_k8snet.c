@@ -89,14 +89,18 @@ static void get_lladdr(const struct nlattr *attr, uint8_t lladdr[6])
  * Names of devices by their number. monitor tells of devices that have just
  * gone: what they were called is remembered.
  */
-static struct LIST(struct {
+struct device {
 	uint32_t index;
 	char name[IFNAMSIZ];
-}) devices;
+};
+
+struct devices LIST(struct device);
+
+static struct devices devices;
 
 static void get_device(uint32_t index, char **name)
 {
-	typeof(devices.v) dev, known = NULL;
+	struct device *dev, *known = NULL;
 	char buf[IFNAMSIZ] = "";
 
 	LIST_FOR_EACH(dev, &devices)
@@ -118,11 +122,6 @@ void knl_k8snet_forget(void)
 	memset(&devices, 0, sizeof(devices));
 }
 
-/* The attributes of a message of the family */
-#define FOR_EACH_ATTR(attr, nlh, rem) \
-	knl_k8snet_for_each_attr(attr, nlh, rem) \
-		switch (nla_type(attr))
-
 /* Node */
 
 static void node_decode(const struct nlmsghdr *nlh, struct node *node)
@@ -131,35 +130,37 @@ static void node_decode(const struct nlmsghdr *nlh, struct node *node)
 	int rem;
 
 	node->has = NODE_IP | NODE_CLUSTER_CIDR | NODE_ADDRESS;
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_NODE_IP:
-		get_addr(attr, LIST_ADD(&node->ip));
-		break;
-	case K8SNET_A_NODE_NODEPORT_MODE:
-		node->nodeport_mode = knl_u8(attr);
-		node->has |= NODE_NODEPORT_ADDRESSES;
-		break;
-	case K8SNET_A_NODE_NODEPORT_PREFIX:
-		get_prefix(attr, LIST_ADD(&node->nodeport_prefix));
-		break;
-	case K8SNET_A_NODE_NODEPORT_MIN:
-		node->nodeport_min = knl_u16(attr);
-		node->has |= NODE_NODEPORT_RANGE;
-		break;
-	case K8SNET_A_NODE_NODEPORT_MAX:
-		node->nodeport_max = knl_u16(attr);
-		node->has |= NODE_NODEPORT_RANGE;
-		break;
-	case K8SNET_A_NODE_CLUSTER_CIDR:
-		get_prefix(attr, LIST_ADD(&node->cluster_cidr));
-		break;
-	case K8SNET_A_NODE_FASTPATH:
-		node->fastpath = knl_u8(attr);
-		node->has |= NODE_FASTPATH;
-		break;
-	case K8SNET_A_NODE_ADDRESS:
-		get_addr(attr, LIST_ADD(&node->address));
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_NODE_IP:
+			get_addr(attr, LIST_ADD(&node->ip));
+			break;
+		case K8SNET_A_NODE_NODEPORT_MODE:
+			node->nodeport_mode = knl_u8(attr);
+			node->has |= NODE_NODEPORT_ADDRESSES;
+			break;
+		case K8SNET_A_NODE_NODEPORT_PREFIX:
+			get_prefix(attr, LIST_ADD(&node->nodeport_prefix));
+			break;
+		case K8SNET_A_NODE_NODEPORT_MIN:
+			node->nodeport_min = knl_u16(attr);
+			node->has |= NODE_NODEPORT_RANGE;
+			break;
+		case K8SNET_A_NODE_NODEPORT_MAX:
+			node->nodeport_max = knl_u16(attr);
+			node->has |= NODE_NODEPORT_RANGE;
+			break;
+		case K8SNET_A_NODE_CLUSTER_CIDR:
+			get_prefix(attr, LIST_ADD(&node->cluster_cidr));
+			break;
+		case K8SNET_A_NODE_FASTPATH:
+			node->fastpath = knl_u8(attr);
+			node->has |= NODE_FASTPATH;
+			break;
+		case K8SNET_A_NODE_ADDRESS:
+			get_addr(attr, LIST_ADD(&node->address));
+			break;
+		}
 	}
 	node_sort(node);
 }
@@ -228,33 +229,35 @@ static void bridge_decode(const struct nlmsghdr *nlh, struct bridge *br)
 	int rem;
 
 	br->has = BRIDGE_ADDR;
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_BRIDGE_IFINDEX:
-		br->ifindex = knl_u32(attr);
-		break;
-	case K8SNET_A_BRIDGE_IFNAME:
-		knl_string(attr, &br->name);
-		br->has |= BRIDGE_NAME;
-		break;
-	case K8SNET_A_BRIDGE_MTU:
-		br->mtu = knl_u32(attr);
-		br->has |= BRIDGE_MTU;
-		break;
-	case K8SNET_A_BRIDGE_LLADDR:
-		get_lladdr(attr, br->lladdr);
-		br->has |= BRIDGE_LLADDR;
-		break;
-	case K8SNET_A_BRIDGE_UP:
-		br->up = !!knl_u8(attr);
-		br->has |= BRIDGE_UP;
-		break;
-	case K8SNET_A_BRIDGE_ADDR:
-		get_prefix(attr, LIST_ADD(&br->addr));
-		break;
-	case K8SNET_A_BRIDGE_PORTS:
-		br->ports = knl_u32(attr);
-		br->has |= BRIDGE_PORTS;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_BRIDGE_IFINDEX:
+			br->ifindex = knl_u32(attr);
+			break;
+		case K8SNET_A_BRIDGE_IFNAME:
+			knl_string(attr, &br->name);
+			br->has |= BRIDGE_NAME;
+			break;
+		case K8SNET_A_BRIDGE_MTU:
+			br->mtu = knl_u32(attr);
+			br->has |= BRIDGE_MTU;
+			break;
+		case K8SNET_A_BRIDGE_LLADDR:
+			get_lladdr(attr, br->lladdr);
+			br->has |= BRIDGE_LLADDR;
+			break;
+		case K8SNET_A_BRIDGE_UP:
+			br->up = !!knl_u8(attr);
+			br->has |= BRIDGE_UP;
+			break;
+		case K8SNET_A_BRIDGE_ADDR:
+			get_prefix(attr, LIST_ADD(&br->addr));
+			break;
+		case K8SNET_A_BRIDGE_PORTS:
+			br->ports = knl_u32(attr);
+			br->has |= BRIDGE_PORTS;
+			break;
+		}
 	}
 	if (!br->name)
 		get_device(br->ifindex, &br->name);
@@ -298,27 +301,29 @@ static void port_decode(const struct nlmsghdr *nlh, struct port *port)
 	uint32_t bridge = 0;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_PORT_IFINDEX:
-		port->ifindex = knl_u32(attr);
-		break;
-	case K8SNET_A_PORT_IFNAME:
-		knl_string(attr, &port->name);
-		break;
-	case K8SNET_A_PORT_BRIDGE:
-		bridge = knl_u32(attr);
-		break;
-	case K8SNET_A_PORT_BRIDGE_NAME:
-		knl_string(attr, &port->bridge);
-		break;
-	case K8SNET_A_PORT_ANTISPOOF:
-		port->antispoof = !!knl_u8(attr);
-		port->has |= PORT_ANTISPOOF;
-		break;
-	case K8SNET_A_PORT_SPOOFED:
-		port->spoofed = knl_u64(attr);
-		port->has |= PORT_SPOOFED;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_PORT_IFINDEX:
+			port->ifindex = knl_u32(attr);
+			break;
+		case K8SNET_A_PORT_IFNAME:
+			knl_string(attr, &port->name);
+			break;
+		case K8SNET_A_PORT_BRIDGE:
+			bridge = knl_u32(attr);
+			break;
+		case K8SNET_A_PORT_BRIDGE_NAME:
+			knl_string(attr, &port->bridge);
+			break;
+		case K8SNET_A_PORT_ANTISPOOF:
+			port->antispoof = !!knl_u8(attr);
+			port->has |= PORT_ANTISPOOF;
+			break;
+		case K8SNET_A_PORT_SPOOFED:
+			port->spoofed = knl_u64(attr);
+			port->has |= PORT_SPOOFED;
+			break;
+		}
 	}
 	if (!port->name)
 		get_device(port->ifindex, &port->name);
@@ -376,25 +381,27 @@ static void pod_decode(const struct nlmsghdr *nlh, struct pod *pod)
 	uint32_t port = 0;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_POD_ADDR:
-		get_addr(attr, LIST_ADD(&pod->addr));
-		pod->has |= POD_ADDR;
-		break;
-	case K8SNET_A_POD_PORT:
-		port = knl_u32(attr);
-		break;
-	case K8SNET_A_POD_PORT_NAME:
-		knl_string(attr, &pod->port);
-		break;
-	case K8SNET_A_POD_LLADDR:
-		get_lladdr(attr, pod->mac);
-		pod->has |= POD_MAC;
-		break;
-	case K8SNET_A_POD_BRIDGE:
-		get_device(knl_u32(attr), &pod->bridge);
-		pod->has |= POD_BRIDGE;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_POD_ADDR:
+			get_addr(attr, LIST_ADD(&pod->addr));
+			pod->has |= POD_ADDR;
+			break;
+		case K8SNET_A_POD_PORT:
+			port = knl_u32(attr);
+			break;
+		case K8SNET_A_POD_PORT_NAME:
+			knl_string(attr, &pod->port);
+			break;
+		case K8SNET_A_POD_LLADDR:
+			get_lladdr(attr, pod->mac);
+			pod->has |= POD_MAC;
+			break;
+		case K8SNET_A_POD_BRIDGE:
+			get_device(knl_u32(attr), &pod->bridge);
+			pod->has |= POD_BRIDGE;
+			break;
+		}
 	}
 	if (!pod->port && port)
 		get_device(port, &pod->port);
@@ -471,21 +478,23 @@ static void route_decode(const struct nlmsghdr *nlh, struct route *route)
 	struct nlattr *attr;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_ROUTE_PREFIX:
-		get_prefix(attr, &route->cidr);
-		route->has |= ROUTE_CIDR;
-		break;
-	case K8SNET_A_ROUTE_VIA:
-		get_addr(attr, &route->via);
-		route->has |= ROUTE_VIA;
-		break;
-	case K8SNET_A_ROUTE_BRIDGE:
-		bridge = knl_u32(attr);
-		break;
-	case K8SNET_A_ROUTE_OIF:
-		oif = knl_u32(attr);
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_ROUTE_PREFIX:
+			get_prefix(attr, &route->cidr);
+			route->has |= ROUTE_CIDR;
+			break;
+		case K8SNET_A_ROUTE_VIA:
+			get_addr(attr, &route->via);
+			route->has |= ROUTE_VIA;
+			break;
+		case K8SNET_A_ROUTE_BRIDGE:
+			bridge = knl_u32(attr);
+			break;
+		case K8SNET_A_ROUTE_OIF:
+			oif = knl_u32(attr);
+			break;
+		}
 	}
 	if (oif || bridge) {
 		get_device(oif ? oif : bridge, &route->dev);
@@ -583,22 +592,24 @@ static void masq_decode(const struct nlmsghdr *nlh, struct masq *masq)
 	int rem;
 
 	masq->has = MASQ_EXCEPT;
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_MASQ_PREFIX:
-		get_prefix(attr, &masq->cidr);
-		masq->has |= MASQ_CIDR;
-		break;
-	case K8SNET_A_MASQ_EXCEPT:
-		get_prefix(attr, LIST_ADD(&masq->except));
-		break;
-	case K8SNET_A_MASQ_FLOWS:
-		masq->flows = knl_u64(attr);
-		masq->has |= MASQ_FLOWS;
-		break;
-	case K8SNET_A_MASQ_EXEMPT:
-		masq->exempt = knl_u64(attr);
-		masq->has |= MASQ_EXEMPT;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_MASQ_PREFIX:
+			get_prefix(attr, &masq->cidr);
+			masq->has |= MASQ_CIDR;
+			break;
+		case K8SNET_A_MASQ_EXCEPT:
+			get_prefix(attr, LIST_ADD(&masq->except));
+			break;
+		case K8SNET_A_MASQ_FLOWS:
+			masq->flows = knl_u64(attr);
+			masq->has |= MASQ_FLOWS;
+			break;
+		case K8SNET_A_MASQ_EXEMPT:
+			masq->exempt = knl_u64(attr);
+			masq->has |= MASQ_EXEMPT;
+			break;
+		}
 	}
 }
 
@@ -724,61 +735,63 @@ static void service_decode(const struct nlmsghdr *nlh, struct service *svc)
 	struct frontend fe;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_SERVICE_NAME:
-		knl_string(attr, &svc->name);
-		svc->has |= SVC_NAME;
-		break;
-	case K8SNET_A_SERVICE_PROTO:
-		svc->proto = knl_u8(attr);
-		svc->has |= SVC_PROTO | SVC_FRONTENDS | SVC_SOURCE_RANGE;
-		break;
-	case K8SNET_A_SERVICE_FRONTEND:
-		if (frontend_decode(attr, &fe))
-			*LIST_ADD(&svc->frontend) = fe;
-		break;
-	case K8SNET_A_SERVICE_ENDPOINT:
-		endpoint_decode(attr, LIST_ADD(&svc->ep));
-		break;
-	case K8SNET_A_SERVICE_SCHEDULER:
-		svc->scheduler = knl_u8(attr);
-		svc->has |= SVC_SCHEDULER;
-		break;
-	case K8SNET_A_SERVICE_AFFINITY:
-		svc->affinity = knl_u32(attr);
-		svc->has |= SVC_AFFINITY;
-		break;
-	case K8SNET_A_SERVICE_EXTERNAL_POLICY:
-		svc->external_policy = knl_u8(attr);
-		svc->has |= SVC_EXTERNAL_POLICY;
-		break;
-	case K8SNET_A_SERVICE_INTERNAL_POLICY:
-		svc->internal_policy = knl_u8(attr);
-		svc->has |= SVC_INTERNAL_POLICY;
-		break;
-	case K8SNET_A_SERVICE_SOURCE_RANGE:
-		get_prefix(attr, LIST_ADD(&svc->source_range));
-		break;
-	case K8SNET_A_SERVICE_NO_ENDPOINTS:
-		svc->no_endpoints = knl_u8(attr);
-		svc->has |= SVC_NO_ENDPOINTS;
-		break;
-	case K8SNET_A_SERVICE_ENDPOINTS:
-		svc->endpoints = knl_u32(attr);
-		svc->has |= SVC_ENDPOINTS;
-		break;
-	case K8SNET_A_SERVICE_FLOWS:
-		svc->flows = knl_u64(attr);
-		svc->has |= SVC_COUNTERS;
-		break;
-	case K8SNET_A_SERVICE_REJECTED:
-		svc->rejected = knl_u64(attr);
-		svc->has |= SVC_COUNTERS;
-		break;
-	case K8SNET_A_SERVICE_DROPPED:
-		svc->dropped = knl_u64(attr);
-		svc->has |= SVC_COUNTERS;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_SERVICE_NAME:
+			knl_string(attr, &svc->name);
+			svc->has |= SVC_NAME;
+			break;
+		case K8SNET_A_SERVICE_PROTO:
+			svc->proto = knl_u8(attr);
+			svc->has |= SVC_PROTO | SVC_FRONTENDS | SVC_SOURCE_RANGE;
+			break;
+		case K8SNET_A_SERVICE_FRONTEND:
+			if (frontend_decode(attr, &fe))
+				*LIST_ADD(&svc->frontend) = fe;
+			break;
+		case K8SNET_A_SERVICE_ENDPOINT:
+			endpoint_decode(attr, LIST_ADD(&svc->ep));
+			break;
+		case K8SNET_A_SERVICE_SCHEDULER:
+			svc->scheduler = knl_u8(attr);
+			svc->has |= SVC_SCHEDULER;
+			break;
+		case K8SNET_A_SERVICE_AFFINITY:
+			svc->affinity = knl_u32(attr);
+			svc->has |= SVC_AFFINITY;
+			break;
+		case K8SNET_A_SERVICE_EXTERNAL_POLICY:
+			svc->external_policy = knl_u8(attr);
+			svc->has |= SVC_EXTERNAL_POLICY;
+			break;
+		case K8SNET_A_SERVICE_INTERNAL_POLICY:
+			svc->internal_policy = knl_u8(attr);
+			svc->has |= SVC_INTERNAL_POLICY;
+			break;
+		case K8SNET_A_SERVICE_SOURCE_RANGE:
+			get_prefix(attr, LIST_ADD(&svc->source_range));
+			break;
+		case K8SNET_A_SERVICE_NO_ENDPOINTS:
+			svc->no_endpoints = knl_u8(attr);
+			svc->has |= SVC_NO_ENDPOINTS;
+			break;
+		case K8SNET_A_SERVICE_ENDPOINTS:
+			svc->endpoints = knl_u32(attr);
+			svc->has |= SVC_ENDPOINTS;
+			break;
+		case K8SNET_A_SERVICE_FLOWS:
+			svc->flows = knl_u64(attr);
+			svc->has |= SVC_COUNTERS;
+			break;
+		case K8SNET_A_SERVICE_REJECTED:
+			svc->rejected = knl_u64(attr);
+			svc->has |= SVC_COUNTERS;
+			break;
+		case K8SNET_A_SERVICE_DROPPED:
+			svc->dropped = knl_u64(attr);
+			svc->has |= SVC_COUNTERS;
+			break;
+		}
 	}
 	if (!svc->name)
 		svc->name = xstrdup("");
@@ -1042,8 +1055,9 @@ static int endpoint_answer(const struct nlmsghdr *nlh, void *arg)
 		*LIST_ADD(list) = svc;
 		return 0;
 	}
-	LIST_FOR_EACH(ep, &svc.ep)
+	LIST_FOR_EACH(ep, &svc.ep) {
 		*LIST_ADD(&last->ep) = *ep;
+	}
 	service_clear(&svc);
 	return 0;
 }
@@ -1110,38 +1124,40 @@ static int lookup_answer(const struct nlmsghdr *nlh, void *arg)
 	struct nlattr *attr;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_LOOKUP_VERDICT:
-		lookup->verdict = knl_u8(attr);
-		lookup->has |= LOOKUP_VERDICT;
-		break;
-	case K8SNET_A_LOOKUP_SERVICE:
-		knl_string(attr, &lookup->service);
-		lookup->has |= LOOKUP_SERVICE;
-		break;
-	case K8SNET_A_LOOKUP_FRONTEND:
-		if (frontend_decode(attr, &lookup->frontend))
-			lookup->has |= LOOKUP_FRONTEND;
-		break;
-	case K8SNET_A_LOOKUP_POLICY:
-		lookup->policy = knl_u8(attr);
-		lookup->has |= LOOKUP_POLICY;
-		break;
-	case K8SNET_A_LOOKUP_REASON:
-		knl_string(attr, &lookup->reason);
-		lookup->has |= LOOKUP_REASON;
-		break;
-	case K8SNET_A_LOOKUP_ENDPOINT:
-		endpoint_decode(attr, LIST_ADD(&lookup->ep));
-		break;
-	case K8SNET_A_LOOKUP_CHOICE:
-		endpoint_decode(attr, &lookup->choice);
-		lookup->has |= LOOKUP_CHOICE;
-		break;
-	case K8SNET_A_LOOKUP_SNAT:
-		get_addr(attr, &lookup->snat);
-		lookup->has |= LOOKUP_SNAT;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_LOOKUP_VERDICT:
+			lookup->verdict = knl_u8(attr);
+			lookup->has |= LOOKUP_VERDICT;
+			break;
+		case K8SNET_A_LOOKUP_SERVICE:
+			knl_string(attr, &lookup->service);
+			lookup->has |= LOOKUP_SERVICE;
+			break;
+		case K8SNET_A_LOOKUP_FRONTEND:
+			if (frontend_decode(attr, &lookup->frontend))
+				lookup->has |= LOOKUP_FRONTEND;
+			break;
+		case K8SNET_A_LOOKUP_POLICY:
+			lookup->policy = knl_u8(attr);
+			lookup->has |= LOOKUP_POLICY;
+			break;
+		case K8SNET_A_LOOKUP_REASON:
+			knl_string(attr, &lookup->reason);
+			lookup->has |= LOOKUP_REASON;
+			break;
+		case K8SNET_A_LOOKUP_ENDPOINT:
+			endpoint_decode(attr, LIST_ADD(&lookup->ep));
+			break;
+		case K8SNET_A_LOOKUP_CHOICE:
+			endpoint_decode(attr, &lookup->choice);
+			lookup->has |= LOOKUP_CHOICE;
+			break;
+		case K8SNET_A_LOOKUP_SNAT:
+			get_addr(attr, &lookup->snat);
+			lookup->has |= LOOKUP_SNAT;
+			break;
+		}
 	}
 	lookup->has |= LOOKUP_EP;
 	return 0;
@@ -1170,59 +1186,61 @@ static int flow_answer(const struct nlmsghdr *nlh, void *arg)
 	struct nlattr *attr;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_FLOW_PROTO:
-		flow->proto = knl_u8(attr);
-		flow->has |= FLOW_PROTO;
-		break;
-	case K8SNET_A_FLOW_SRC:
-		get_addr(attr, &flow->src);
-		flow->has |= FLOW_SRC;
-		break;
-	case K8SNET_A_FLOW_SPORT:
-		flow->sport = knl_be16(attr);
-		break;
-	case K8SNET_A_FLOW_DST:
-		get_addr(attr, &flow->dst);
-		flow->has |= FLOW_DST;
-		break;
-	case K8SNET_A_FLOW_DPORT:
-		flow->dport = knl_be16(attr);
-		break;
-	case K8SNET_A_FLOW_IIF:
-		get_device(knl_u32(attr), &flow->iif);
-		flow->has |= FLOW_IIF;
-		break;
-	case K8SNET_A_FLOW_OIF:
-		get_device(knl_u32(attr), &flow->oif);
-		flow->has |= FLOW_OIF;
-		break;
-	case K8SNET_A_FLOW_NEW_SRC:
-		get_addr(attr, &flow->new_src);
-		flow->has |= FLOW_NEW_SRC;
-		break;
-	case K8SNET_A_FLOW_NEW_SPORT:
-		flow->new_sport = knl_be16(attr);
-		break;
-	case K8SNET_A_FLOW_NEW_DST:
-		get_addr(attr, &flow->new_dst);
-		flow->has |= FLOW_NEW_DST;
-		break;
-	case K8SNET_A_FLOW_NEW_DPORT:
-		flow->new_dport = knl_be16(attr);
-		break;
-	case K8SNET_A_FLOW_PACKETS:
-		flow->packets = knl_u64(attr);
-		flow->has |= FLOW_COUNTERS;
-		break;
-	case K8SNET_A_FLOW_BYTES:
-		flow->bytes = knl_u64(attr);
-		flow->has |= FLOW_COUNTERS;
-		break;
-	case K8SNET_A_FLOW_SERVICE:
-		knl_string(attr, &flow->service);
-		flow->has |= FLOW_SERVICE;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_FLOW_PROTO:
+			flow->proto = knl_u8(attr);
+			flow->has |= FLOW_PROTO;
+			break;
+		case K8SNET_A_FLOW_SRC:
+			get_addr(attr, &flow->src);
+			flow->has |= FLOW_SRC;
+			break;
+		case K8SNET_A_FLOW_SPORT:
+			flow->sport = knl_be16(attr);
+			break;
+		case K8SNET_A_FLOW_DST:
+			get_addr(attr, &flow->dst);
+			flow->has |= FLOW_DST;
+			break;
+		case K8SNET_A_FLOW_DPORT:
+			flow->dport = knl_be16(attr);
+			break;
+		case K8SNET_A_FLOW_IIF:
+			get_device(knl_u32(attr), &flow->iif);
+			flow->has |= FLOW_IIF;
+			break;
+		case K8SNET_A_FLOW_OIF:
+			get_device(knl_u32(attr), &flow->oif);
+			flow->has |= FLOW_OIF;
+			break;
+		case K8SNET_A_FLOW_NEW_SRC:
+			get_addr(attr, &flow->new_src);
+			flow->has |= FLOW_NEW_SRC;
+			break;
+		case K8SNET_A_FLOW_NEW_SPORT:
+			flow->new_sport = knl_be16(attr);
+			break;
+		case K8SNET_A_FLOW_NEW_DST:
+			get_addr(attr, &flow->new_dst);
+			flow->has |= FLOW_NEW_DST;
+			break;
+		case K8SNET_A_FLOW_NEW_DPORT:
+			flow->new_dport = knl_be16(attr);
+			break;
+		case K8SNET_A_FLOW_PACKETS:
+			flow->packets = knl_u64(attr);
+			flow->has |= FLOW_COUNTERS;
+			break;
+		case K8SNET_A_FLOW_BYTES:
+			flow->bytes = knl_u64(attr);
+			flow->has |= FLOW_COUNTERS;
+			break;
+		case K8SNET_A_FLOW_SERVICE:
+			knl_string(attr, &flow->service);
+			flow->has |= FLOW_SERVICE;
+			break;
+		}
 	}
 	return 0;
 }
@@ -1245,15 +1263,17 @@ static int stats_answer(const struct nlmsghdr *nlh, void *arg)
 	struct nlattr *attr;
 	int rem;
 
-	FOR_EACH_ATTR(attr, nlh, rem) {
-	case K8SNET_A_STATS_NAME:
-		knl_string(attr, &stat->name);
-		stat->has |= STAT_NAME;
-		break;
-	case K8SNET_A_STATS_VALUE:
-		stat->value = knl_u64(attr);
-		stat->has |= STAT_VALUE;
-		break;
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_STATS_NAME:
+			knl_string(attr, &stat->name);
+			stat->has |= STAT_NAME;
+			break;
+		case K8SNET_A_STATS_VALUE:
+			stat->value = knl_u64(attr);
+			stat->has |= STAT_VALUE;
+			break;
+		}
 	}
 	return 0;
 }

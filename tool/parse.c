@@ -740,7 +740,8 @@ char *text_quote(const char *s)
 	if (*s && !*p)
 		return xstrdup(s);
 
-	o = out = xcalloc(strlen(s) * 4 + 3, 1);
+	out = xcalloc(strlen(s) * 4 + 3, 1);
+	o = out;
 	*o++ = '"';
 	for (p = s; *p; p++) {
 		if (*p == '"' || *p == '\\') {

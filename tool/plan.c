@@ -38,7 +38,7 @@ static struct request *step(struct plan *plan, const struct object *object,
 }
 
 #define FIND(list, item, cond) ({ \
-	typeof(&*(list)->v) item, found_ = NULL; \
+	typeof((list)->v + 0) item, found_ = NULL; \
 	LIST_FOR_EACH(item, list) \
 		if (cond) { \
 			found_ = item; \
@@ -236,8 +236,9 @@ static void plan_bridges(struct plan *plan, const struct state *cur,
 		}
 		if (!field_equal(&bridge_fields[1], br, old)) {
 			req->bridge.has |= BRIDGE_ADDR;
-			LIST_FOR_EACH(addr, &br->addr)
+			LIST_FOR_EACH(addr, &br->addr) {
 				*LIST_ADD(&req->bridge.addr) = *addr;
+			}
 		}
 	}
 }

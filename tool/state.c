@@ -58,7 +58,7 @@ int state_read(struct state *state)
 
 #define LIST_TO_JSON(list, fields) ({ \
 	json_t *array_ = json_array(); \
-	typeof(&*(list)->v) item_; \
+	typeof((list)->v + 0) item_; \
 	LIST_FOR_EACH(item_, list) \
 		json_array_append_new(array_, object_get(fields, item_, true)); \
 	array_; \
@@ -181,7 +181,7 @@ static int finish_service(void *obj, struct why *why)
 }
 
 /* An object of a list, twice */
-static int twice(struct why *why, char *name)
+static int found_twice(struct why *why, char *name)
 {
 	why_fail(why, "%.300s is there twice", name);
 	free(name);
@@ -194,7 +194,7 @@ static int check_endpoints(const struct service *svc, struct why *why)
 
 	for (i = 1; i < svc->ep.n; i++)
 		if (!endpoint_cmp(&svc->ep.v[i - 1], &svc->ep.v[i]))
-			return twice(why,
+			return found_twice(why,
 				     text_printf("endpoint of %s",
 						 svc->name));
 	return 0;
@@ -214,29 +214,29 @@ static int finish_lists(struct state *state, struct why *why)
 	for (i = 1; i < state->bridges.n; i++)
 		if (!strcmp(state->bridges.v[i - 1].name,
 			    state->bridges.v[i].name))
-			return twice(why, text_printf("bridge %s",
+			return found_twice(why, text_printf("bridge %s",
 						      state->bridges.v[i].name));
 	for (i = 1; i < state->ports.n; i++)
 		if (!strcmp(state->ports.v[i - 1].name,
 			    state->ports.v[i].name))
-			return twice(why, text_printf("port %s",
+			return found_twice(why, text_printf("port %s",
 						      state->ports.v[i].name));
 	for (i = 1; i < state->pods.n; i++)
 		if (!addr_cmp(&state->pods.v[i - 1].addr.v[0],
 			      &state->pods.v[i].addr.v[0]))
-			return twice(why, xstrdup("a pod's address"));
+			return found_twice(why, xstrdup("a pod's address"));
 	for (i = 1; i < state->routes.n; i++)
 		if (!prefix_cmp(&state->routes.v[i - 1].cidr,
 				&state->routes.v[i].cidr))
-			return twice(why, text_prefix(&state->routes.v[i].cidr));
+			return found_twice(why, text_prefix(&state->routes.v[i].cidr));
 	for (i = 1; i < state->masqs.n; i++)
 		if (!prefix_cmp(&state->masqs.v[i - 1].cidr,
 				&state->masqs.v[i].cidr))
-			return twice(why, text_prefix(&state->masqs.v[i].cidr));
+			return found_twice(why, text_prefix(&state->masqs.v[i].cidr));
 	for (i = 1; i < state->services.n; i++)
 		if (!strcmp(state->services.v[i - 1].name,
 			    state->services.v[i].name))
-			return twice(why, text_printf("service %s",
+			return found_twice(why, text_printf("service %s",
 						      state->services.v[i].name));
 	for (i = 0; i < state->services.n; i++)
 		if (check_endpoints(&state->services.v[i], why))
