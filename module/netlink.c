@@ -243,9 +243,13 @@ int k8snet_nl_flush_doit(struct sk_buff *skb, struct genl_info *info)
 #define K8SNET_DO(name)		.doit = k8snet_nl_##name##_doit
 #define K8SNET_DUMP(name)	.dumpit = k8snet_nl_##name##_dumpit
 
-/* Commands that take no attribute. */
+/* Commands that take no attribute. Without a second entry there would be no
+ * attribute that genetlink looks at, and it would let any pass.
+ */
 static const struct nla_policy k8snet_none_policy[] = {
 	[0] = { .type = NLA_REJECT },
+	[1] = { .type = NLA_REJECT,
+		.reject_message = "request takes no attributes" },
 };
 
 static const struct genl_ops ops[] = {
@@ -272,8 +276,7 @@ static const struct genl_ops ops[] = {
 	K8SNET_OP(SERVICE_DEL, service, K8SNET_DO(service_del)),
 	K8SNET_OP(ENDPOINT_NEW, service, K8SNET_DO(endpoint_new)),
 	K8SNET_OP(ENDPOINT_SET, service, K8SNET_DO(endpoint_set)),
-	K8SNET_OP(ENDPOINT_GET, service, K8SNET_DUMP(endpoint_get),
-		  .start = k8snet_nl_endpoint_get_start),
+	K8SNET_OP(ENDPOINT_GET, service, K8SNET_DUMP(endpoint_get)),
 	K8SNET_OP(ENDPOINT_DEL, service, K8SNET_DO(endpoint_del)),
 	K8SNET_OP(LOOKUP, lookup, K8SNET_DO(lookup)),
 	K8SNET_OP(FLOW_GET, none, K8SNET_DUMP(flow_get),

@@ -152,7 +152,6 @@ K8SNET_NL_DUMPIT(flow_get);
 /* netlink.c */
 K8SNET_NL_DOIT(flush);
 
-int k8snet_nl_endpoint_get_start(struct netlink_callback *cb);
 int k8snet_nl_flow_get_start(struct netlink_callback *cb);
 int k8snet_nl_flow_get_done(struct netlink_callback *cb);
 

@@ -137,31 +137,28 @@ int k8snet_nl_endpoint_del_doit(struct sk_buff *skb, struct genl_info *info)
 	return endpoint_request(info, false, k8snet_endpoint_remove);
 }
 
-/* A dump of one service's endpoints remembers the service by its id, so that
- * a service of the same name made meanwhile is not taken for it.
+/*
+ * A dump of one service's endpoints remembers the service by its id, so that
+ * a service of the same name made meanwhile is not taken for it. Looked up by
+ * the first part and not by .start, from where no sentence reaches the caller.
  */
-int k8snet_nl_endpoint_get_start(struct netlink_callback *cb)
+static int dump_select(struct netlink_callback *cb, struct k8snet_net *kn)
 {
 	const struct nlattr *nla =
 		genl_info_dump(cb)->attrs[K8SNET_A_SERVICE_NAME];
-	struct k8snet_net *kn = k8snet_net(sock_net(cb->skb->sk));
 	struct k8snet_dump *ctx = k8snet_dump_ctx(cb);
-	struct k8snet_service *svc;
-	int err = 0;
+	const struct k8snet_service *svc;
 
-	if (!nla)
+	if (!nla || ctx->service_id)
 		return 0;
-	mutex_lock(&kn->cfg_lock);
 	svc = k8snet_service_find(kn, nla_data(nla));
-	if (svc) {
-		ctx->service_id = svc->id;
-		ctx->next = svc->id;
-	} else {
+	if (!svc) {
 		NL_SET_ERR_MSG(cb->extack, "no such service");
-		err = -ENOENT;
+		return -ENOENT;
 	}
-	mutex_unlock(&kn->cfg_lock);
-	return err;
+	ctx->service_id = svc->id;
+	ctx->next = svc->id;
+	return 0;
 }
 
 /* All endpoints of one service from ctx->sub on; false: the message is full. */
@@ -193,7 +190,13 @@ int k8snet_nl_endpoint_get_dumpit(struct sk_buff *skb,
 	struct k8snet_net *kn = k8snet_dump_begin(cb);
 	struct k8snet_service *svc;
 	unsigned long id;
+	int err;
 
+	err = dump_select(cb, kn);
+	if (err) {
+		mutex_unlock(&kn->cfg_lock);
+		return err;
+	}
 	xa_for_each_start(&kn->service_ids, id, svc, ctx->next) {
 		if (ctx->service_id && ctx->service_id != svc->id)
 			break;
