@@ -83,6 +83,14 @@ static bool too_big(const struct sk_buff *skb, unsigned int mtu)
 	       (!skb_is_gso(skb) || !skb_gso_validate_network_len(skb, mtu));
 }
 
+/* A shared packet cannot get more headroom than it has. */
+static bool room_for_header(const struct sk_buff *skb,
+			    const struct net_device *dev)
+{
+	return !skb_shared(skb) ||
+	       skb_headroom(skb) >= LL_RESERVED_SPACE(dev);
+}
+
 /* One checksum field of the transport header. See
  * inet_proto_csum_replace_by_diff(): where the device is to finish it, only
  * the pseudo-header is in it yet.
@@ -174,6 +182,25 @@ static __always_inline bool flow_usable(struct k8snet_net *kn,
 	return true;
 }
 
+/* What one namespace knows of a packet is not another's business. Packets
+ * from a pod were scrubbed by its veth just now; tc may have added something.
+ */
+static __always_inline void packet_scrub(struct sk_buff *skb,
+					 const struct k8snet_flow *f)
+{
+	if (unlikely(!f->check_lladdr || skb->_skb_refdst || skb->_nfct ||
+		     skb_has_extensions(skb))) {
+		skb_scrub_packet(skb, true);
+		return;
+	}
+	skb->pkt_type = PACKET_HOST;
+	skb->skb_iif = 0;
+	skb->ignore_df = 0;
+	skb->mark = 0;
+	skb_clear_tstamp(skb);
+	nf_reset_trace(skb);
+}
+
 static __always_inline void flow_count(struct k8snet_net *kn,
 				       struct k8snet_flow *f,
 				       const struct sk_buff *skb)
@@ -199,14 +226,16 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 		dst = k8snet_route_dst(kn, f->route, NULL);
 		if (unlikely(!dst))
 			return K8SNET_FLOW_MISS;
-		if (unlikely(too_big(skb, dst_mtu(dst))))
+		if (unlikely(too_big(skb, dst_mtu(dst)) ||
+			     !room_for_header(skb, dst_dev(dst))))
 			goto miss;
 	} else {
 		peer = pod_device(f);
 		if (unlikely(!peer || too_big(skb, f->mtu)))
 			return K8SNET_FLOW_MISS;
 	}
-	if (unlikely(skb_ensure_writable(skb, hlen + thlen)))
+	if (skb_cloned(skb) &&
+	    unlikely(skb_ensure_writable(skb, hlen + thlen)))
 		goto miss;
 
 	if (family == NFPROTO_IPV4)
@@ -215,7 +244,7 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 		ipv6_translate(skb, f);
 	flow_count(kn, f, skb);
 
-	skb_scrub_packet(skb, true);
+	packet_scrub(skb, f);
 	if (dst) {
 		skb_dst_set(skb, dst);
 		k8snet_forward_to_node(f->route, skb);

@@ -154,7 +154,7 @@ static unsigned int uplink_ingress(void *priv, struct sk_buff *skb,
 {
 	struct k8snet_net *kn = priv;
 
-	if (skb->pkt_type != PACKET_HOST || skb_shared(skb))
+	if (skb->pkt_type != PACKET_HOST || !k8snet_flow_may_touch(skb))
 		return NF_ACCEPT;
 	switch (k8snet_flow_rx(kn, skb)) {
 	case K8SNET_FLOW_POD:

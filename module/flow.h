@@ -85,10 +85,23 @@ enum k8snet_flow_verdict {
 
 /*
  * A packet that arrived on @skb->dev, seen before the stack. skb->data is at
- * the network header. Context: RCU, BH off; @skb is not shared.
+ * the network header. Context: RCU, BH off; k8snet_flow_may_touch(@skb).
  */
 enum k8snet_flow_verdict k8snet_flow_rx(struct k8snet_net *kn,
 					struct sk_buff *skb);
+
+/*
+ * May the packet be changed in place? One that is shared may, if it came by a
+ * device that does not let senders share what they will use again (veth): who
+ * still has it then is a sender that only waits to free it (pktgen). It must
+ * be whole, since nothing can be reallocated.
+ */
+static inline bool k8snet_flow_may_touch(const struct sk_buff *skb)
+{
+	return likely(!skb_shared(skb)) ||
+	       (!skb_cloned(skb) && !skb_is_nonlinear(skb) &&
+		!(skb->dev->priv_flags & IFF_TX_SKB_SHARING));
+}
 
 /*
  * A packet leaves by bridge @br to @pod or by @route, accepted by everybody:

@@ -201,6 +201,17 @@ static rx_handler_result_t port_rx(struct sk_buff **pskb)
 	port = rcu_dereference(skb->dev->rx_handler_data);
 	br = port->br;
 
+	if (k8snet_flow_may_touch(skb)) {
+		switch (k8snet_flow_rx(br->kn, skb)) {
+		case K8SNET_FLOW_POD:
+			return RX_HANDLER_ANOTHER;
+		case K8SNET_FLOW_CONSUMED:
+			return RX_HANDLER_CONSUMED;
+		case K8SNET_FLOW_MISS:
+			break;
+		}
+	}
+
 	skb = skb_share_check(skb, GFP_ATOMIC);
 	if (!skb) {
 		*pskb = NULL;
@@ -211,15 +222,6 @@ static rx_handler_result_t port_rx(struct sk_buff **pskb)
 	k8snet_stat_inc(br->kn, PORT_RX);
 	if (unlikely(!netif_running(br->dev)))
 		goto drop;
-
-	switch (k8snet_flow_rx(br->kn, skb)) {
-	case K8SNET_FLOW_POD:
-		return RX_HANDLER_ANOTHER;
-	case K8SNET_FLOW_CONSUMED:
-		return RX_HANDLER_CONSUMED;
-	case K8SNET_FLOW_MISS:
-		break;
-	}
 
 	switch (port_rx_frame(port, skb)) {
 	case PORT_PASS:
