@@ -113,7 +113,7 @@ def run(*words, stdin=None, check=True):
                           stderr=subprocess.PIPE, text=True, check=False)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(words)[:200]}: status "
-                           f"{done.returncode}: {done.stderr.strip()[:2000]}")
+                           f"{done.returncode}: {done.stderr.strip()[-2000:]}")
     return done.stdout
 
 

@@ -480,7 +480,7 @@ class Iptables(KubeProxy):
             path = write(f"iptables{family}",
                          iptables_text(family, self.list(family)))
             six = "6" if family == 6 else ""
-            run(f"ip{six}tables-{self.flavour}-restore", "-w5", path)
+            run(f"ip{six}tables-{self.flavour}-restore", path)
 
 
 class IptablesNft(Iptables):
@@ -518,7 +518,7 @@ class Ipvs(KubeProxy):
                              + nodad for svc in list_}))
             run("ipset", "restore", stdin=ipvs_sets(family, list_))
             run("ip6tables-legacy-restore" if family == 6 else
-                "iptables-legacy-restore", "-w5", stdin=ipvs_rules(family))
+                "iptables-legacy-restore", stdin=ipvs_rules(family))
             run("ipvsadm", "-R", stdin=ipvs_services(list_, at))
 
 

@@ -41,9 +41,9 @@ def steps(name, base, bulk, more):
     command that takes each."""
     at = ADDR[FAMILY]
     if name == "iptables":
-        restore = ["iptables-legacy-restore", "-w5", "--noflush"]
-        return ((datapath.iptables_text(FAMILY, base), restore[:2]),
-                (datapath.iptables_text(FAMILY, base + bulk), restore[:2]),
+        restore = ["iptables-legacy-restore", "--noflush"]
+        return ((datapath.iptables_text(FAMILY, base), restore[:1]),
+                (datapath.iptables_text(FAMILY, base + bulk), restore[:1]),
                 (iptables_one(base, bulk, more), restore))
     if name == "nftables":
         return ((datapath.nft_text(FAMILY, base), ["nft", "-f", "-"]),

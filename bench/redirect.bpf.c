@@ -57,81 +57,99 @@ static __s64 (*csum_diff)(__be32 *from, __u32 from_size, __be32 *to,
 			  __u32 to_size, __wsum seed) = (void *)28;
 static long (*redirect_peer)(__u32 ifindex, __u64 flags) = (void *)155;
 
-static always_inline int translate(struct __sk_buff *skb, void *map, int server)
+/*
+ * l4: offset of the transport header. The packet was checked up to 8 bytes of
+ * it, and data is its start.
+ */
+static always_inline int send(struct __sk_buff *skb, void *data,
+			      const struct key *key, const struct target *to,
+			      __u32 l4, __u32 address_len, int server)
 {
-	void *data_end = (void *)(long)skb->data_end;
-	void *data = (void *)(long)skb->data;
+	__be16 *ports = data + l4;
 	struct ethhdr *eth = data;
-	struct key key = {};
-	struct target *to;
-	__u32 l4, check, flags = BPF_F_PSEUDO_HDR;
-	__be16 *ports;
+	__u32 check;
+	__u64 udp = 0;
 	__s64 diff;
 
-	if (data + sizeof(*eth) + sizeof(struct iphdr) + 8 > data_end)
-		return TC_ACT_OK;
-	if (eth->h_proto == __builtin_bswap16(ETH_P_IP)) {
-		struct iphdr *ip = data + sizeof(*eth);
-
-		if (ip->ihl != 5 || ip->frag_off & __builtin_bswap16(0x3fff))
-			return TC_ACT_OK;
-		key.addr[0] = server ? ip->saddr : ip->daddr;
-		key.proto = ip->protocol;
-		key.family = 4;
-		l4 = sizeof(*eth) + sizeof(*ip);
-	} else if (eth->h_proto == __builtin_bswap16(ETH_P_IPV6)) {
-		struct ipv6hdr *ip = data + sizeof(*eth);
-
-		l4 = sizeof(*eth) + sizeof(*ip);
-		if (data + l4 + 8 > data_end)
-			return TC_ACT_OK;
-		__builtin_memcpy(key.addr, server ? &ip->saddr : &ip->daddr,
-				 16);
-		key.proto = ip->nexthdr;
-		key.family = 6;
-	} else {
-		return TC_ACT_OK;
-	}
-	if (key.proto == IPPROTO_UDP) {
+	if (key->proto == IPPROTO_UDP) {
 		check = l4 + offsetof(struct udphdr, check);
-		flags |= BPF_F_MARK_MANGLED_0;
-	} else if (key.proto == IPPROTO_TCP) {
+		udp = BPF_F_MARK_MANGLED_0;
+	} else {
 		check = l4 + offsetof(struct tcphdr, check);
-	} else {
-		return TC_ACT_OK;
-	}
-	ports = data + l4;
-	key.port = ports[!server];
-
-	to = map_lookup(map, &key);
-	if (!to)
-		return TC_ACT_OK;
-
-	if (key.family == 4) {
-		struct iphdr *ip = data + sizeof(*eth);
-
-		if (server)
-			ip->saddr = to->addr[0];
-		else
-			ip->daddr = to->addr[0];
-		diff = csum_diff(key.addr, 4, to->addr, 4, 0);
-	} else {
-		struct ipv6hdr *ip = data + sizeof(*eth);
-
-		__builtin_memcpy(server ? &ip->saddr : &ip->daddr, to->addr,
-				 16);
-		diff = csum_diff(key.addr, 16, to->addr, 16, 0);
 	}
 	ports[!server] = to->port;
 	__builtin_memcpy(eth->h_dest, to->dst_mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, to->src_mac, ETH_ALEN);
-	if (key.family == 4)
-		l3_csum_replace(skb, sizeof(*eth) +
-				offsetof(struct iphdr, check), 0, diff, 0);
-	l4_csum_replace(skb, check, 0, diff, flags);
-	l4_csum_replace(skb, check, key.port, to->port,
-			(flags & BPF_F_MARK_MANGLED_0) | 2);
+	/* data is not valid any more after the first of these */
+	diff = csum_diff((void *)key->addr, address_len, (void *)to->addr,
+			 address_len, 0);
+	if (address_len == 4)
+		l3_csum_replace(skb, ETH_HLEN + offsetof(struct iphdr, check),
+				0, diff, 0);
+	l4_csum_replace(skb, check, 0, diff, udp | BPF_F_PSEUDO_HDR);
+	l4_csum_replace(skb, check, key->port, to->port, udp | 2);
 	return redirect_peer(to->ifindex, 0);
+}
+
+static always_inline int translate4(struct __sk_buff *skb, void *map,
+				    int server)
+{
+	const __u32 l4 = ETH_HLEN + sizeof(struct iphdr);
+	void *data_end = (void *)(long)skb->data_end;
+	void *data = (void *)(long)skb->data;
+	struct iphdr *ip = data + ETH_HLEN;
+	struct key key = { .family = 4 };
+	struct target *to;
+
+	if (data + l4 + 8 > data_end)
+		return TC_ACT_OK;
+	if (ip->ihl != 5 || ip->frag_off & __builtin_bswap16(0x3fff) ||
+	    (ip->protocol != IPPROTO_UDP && ip->protocol != IPPROTO_TCP))
+		return TC_ACT_OK;
+	key.addr[0] = server ? ip->saddr : ip->daddr;
+	key.port = ((__be16 *)(data + l4))[!server];
+	key.proto = ip->protocol;
+	to = map_lookup(map, &key);
+	if (!to)
+		return TC_ACT_OK;
+	if (server)
+		ip->saddr = to->addr[0];
+	else
+		ip->daddr = to->addr[0];
+	return send(skb, data, &key, to, l4, 4, server);
+}
+
+static always_inline int translate6(struct __sk_buff *skb, void *map,
+				    int server)
+{
+	const __u32 l4 = ETH_HLEN + sizeof(struct ipv6hdr);
+	void *data_end = (void *)(long)skb->data_end;
+	void *data = (void *)(long)skb->data;
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	struct key key = { .family = 6 };
+	struct target *to;
+
+	if (data + l4 + 8 > data_end)
+		return TC_ACT_OK;
+	if (ip->nexthdr != IPPROTO_UDP && ip->nexthdr != IPPROTO_TCP)
+		return TC_ACT_OK;
+	__builtin_memcpy(key.addr, server ? &ip->saddr : &ip->daddr, 16);
+	key.port = ((__be16 *)(data + l4))[!server];
+	key.proto = ip->nexthdr;
+	to = map_lookup(map, &key);
+	if (!to)
+		return TC_ACT_OK;
+	__builtin_memcpy(server ? &ip->saddr : &ip->daddr, to->addr, 16);
+	return send(skb, data, &key, to, l4, 16, server);
+}
+
+static always_inline int translate(struct __sk_buff *skb, void *map, int server)
+{
+	if (skb->protocol == __builtin_bswap16(ETH_P_IP))
+		return translate4(skb, map, server);
+	if (skb->protocol == __builtin_bswap16(ETH_P_IPV6))
+		return translate6(skb, map, server);
+	return TC_ACT_OK;
 }
 
 SEC("tc/client")
