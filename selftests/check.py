@@ -15,12 +15,15 @@ first (planted/planted.sh). It ends with a table, test by kernel. --sanitize
 builds the tool with the address and undefined behaviour sanitizers; --gcov
 builds the module so that the debug kernel takes its coverage.
 
-A VM that dies in a test fails that test, and the rest go on in another one.
+Tests are shared out to as many VMs as there are processors, four at most;
+K8SNET_JOBS sets another number. A VM that dies in a test fails that test, and
+the rest of its share go on in another one.
 The last line is "N passed, N failed, N skipped", counting single cases. With
 V=1 in the environment everything the tests print is shown.
 """
 import argparse
 import atexit
+import itertools
 import json
 import os
 import re
@@ -28,6 +31,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from run_tests import Result, time_limit
@@ -50,6 +54,7 @@ class Count:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.report = []
+        self.lock = threading.Lock()
         self.kernel = None      # that is being tested
         self.table = {}         # part: {kernel: result}
 
@@ -77,22 +82,23 @@ class Count:
 
     def add(self, part, passed, failed, skipped, seconds):
         """FAILED is a list of [description, diagnostics]."""
-        self.passed += passed
-        self.failed += len(failed)
-        self.skipped += len(skipped)
-        self.note(part, passed, len(failed))
-        print(f"{'FAIL' if failed else 'ok  '} {part}: {passed} passed" +
-              (f", {len(failed)} failed" if failed else "") +
-              (f", {len(skipped)} skipped" if skipped else "") +
-              f" ({seconds:.0f} s)", flush=True)
-        for what, more in failed:
-            lines = [f"not ok {part}: {what}"] + more.rstrip("\n").split("\n")
-            self.report.append("\n    ".join(line for line in lines if line))
-        for what, more in failed:
-            print("    not ok " + what, flush=True)
-            for line in more.rstrip("\n").split("\n"):
-                if line:
-                    print("      " + line, flush=True)
+        with self.lock:
+            self.passed += passed
+            self.failed += len(failed)
+            self.skipped += len(skipped)
+            self.note(part, passed, len(failed))
+            print(f"{'FAIL' if failed else 'ok  '} {part}: {passed} passed" +
+                  (f", {len(failed)} failed" if failed else "") +
+                  (f", {len(skipped)} skipped" if skipped else "") +
+                  f" ({seconds:.0f} s)", flush=True)
+            for what, more in failed:
+                lines = [f"not ok {part}: {what}"] + more.rstrip("\n").split("\n")
+                self.report.append("\n    ".join(line for line in lines if line))
+            for what, more in failed:
+                print("    not ok " + what, flush=True)
+                for line in more.rstrip("\n").split("\n"):
+                    if line:
+                        print("      " + line, flush=True)
 
     def end(self):
         if self.report:
@@ -244,7 +250,7 @@ def run_vm(kernel, number, tests, module, tool, count, single):
         for line in vm.stdout:
             if VERBOSE:
                 print(line, end="", flush=True)
-            if line.startswith("k8snet: "):
+            if line.startswith("k8snet: ") and "waiting for" not in line:
                 said += line[8:]
             if line.startswith("# selftests: "):
                 began = time.monotonic()
@@ -285,6 +291,16 @@ def run_vm(kernel, number, tests, module, tool, count, single):
     return []
 
 
+def shares(tests):
+    """The tests in lists for VMs that run beside each other, of about the same
+    length judging by the tests' limits of time."""
+    vms = int(os.environ.get("K8SNET_JOBS", min(os.cpu_count() or 1, 4)))
+    lists = [[] for _ in range(max(1, min(vms, len(tests))))]
+    for path in sorted(tests, key=time_limit, reverse=True):
+        min(lists, key=lambda share: sum(map(time_limit, share))).append(path)
+    return [sorted(share, key=tests.index) for share in lists if share]
+
+
 def check_kernel(kernel, args, outside, tests, compiling, count):
     """Everything on one kernel."""
     count.kernel = kernel
@@ -296,13 +312,23 @@ def check_kernel(kernel, args, outside, tests, compiling, count):
     for name in outside:
         if kernel in OUTSIDE[name] or (args.tests and name != "planted"):
             run_outside(name, kernel, count, module)
-    number = 0
-    while tests and module and tool:
-        number += 1
-        tests = run_vm(kernel, number, tests, module, tool, count,
-                       args.tests and len(tests) == 1)
-    if tests:
+    if tests and not (module and tool):
         count.add("tests", 0, [["module and tool can be tested", ""]], [], 0)
+        return
+    numbers = itertools.count(1)
+
+    def work(share):
+        """Its share of the tests, in as many VMs as that takes."""
+        while share:
+            share = run_vm(kernel, next(numbers), share, module, tool, count,
+                           args.tests and len(tests) == 1)
+
+    workers = [threading.Thread(target=work, args=(share,))
+               for share in shares(tests)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
 
 
 def main():
