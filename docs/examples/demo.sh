@@ -394,6 +394,17 @@ check "they see the node" clients_all 10.240.0.22
 run worker-2 dig +short TXT @10.32.0.10 whoami.cluster.local
 check "UDP" printed "pod=kube-dns-"
 
+step "A firewall judges the true client and the endpoint"
+run worker-2 nft 'table inet netpol { chain forward { type filter hook forward priority 0; ip saddr 10.200.2.3 ip daddr { 10.200.0.2, 10.200.1.2 } tcp dport 80 counter reject; }; }'
+check "a rule about pods, not about the service" succeeded
+run busybox-2 curl -s -S -m 5 http://10.32.0.53/
+check "stops busybox-2" ended_with 7
+run worker-2 nft list table inet netpol
+check "the rule has seen it" printed_like 'counter packets [1-9]'
+run worker-2 nft delete table inet netpol
+run busybox-2 curl -s -m 5 http://10.32.0.53/
+check "without it the service answers" clients_all 10.200.2.3
+
 section "Services: the node port"
 
 step "From outside, through a node that has no endpoint"
