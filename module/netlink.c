@@ -240,6 +240,7 @@ int k8snet_nl_flush_doit(struct sk_buff *skb, struct genl_info *info)
 	.maxattr = ARRAY_SIZE(k8snet_##_obj##_policy) - 1,		\
 	__VA_ARGS__							\
 }
+
 #define K8SNET_DO(name)		.doit = k8snet_nl_##name##_doit
 #define K8SNET_DUMP(name)	.dumpit = k8snet_nl_##name##_dumpit
 

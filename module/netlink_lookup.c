@@ -109,6 +109,7 @@ int k8snet_nl_lookup_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct k8snet_net *kn = k8snet_info_net(info);
 	struct k8snet_decision d = { .dry = true };
+	bool is_pod;
 	int err;
 
 	err = question_parse(info, &d);
@@ -121,11 +122,12 @@ int k8snet_nl_lookup_doit(struct sk_buff *skb, struct genl_info *info)
 	mutex_lock(&kn->cfg_lock);
 	rcu_read_lock_bh();
 	rcu_read_lock();
+	is_pod = k8snet_pod_lookup_rcu(kn, &d.saddr, d.family);
 	if (k8snet_node_is_local_addr(kn, &d.saddr, d.family))
 		d.origin = K8SNET_ORIGIN_NODE;
 	else
 		d.origin = k8snet_service_origin(kn, &d.saddr, d.family,
-				k8snet_pod_lookup_rcu(kn, &d.saddr, d.family));
+						 is_pod);
 	k8snet_service_decide(kn, &d);
 	err = k8snet_nl_reply_rcu(info, K8SNET_CMD_LOOKUP, lookup_fill, kn, &d);
 	rcu_read_unlock();

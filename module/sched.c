@@ -296,10 +296,10 @@ struct k8snet_endpoint *k8snet_sched_pick(u8 scheduler,
 	case K8SNET_SCHED_LC:
 		return lc_pick(set, i);
 	case K8SNET_SCHED_MAGLEV:
-		if (set->n_slots)
-			return set->ep[set->slot[reciprocal_scale(
-					upper_32_bits(hash), set->n_slots)]];
-		break;
+		if (!set->n_slots)
+			break;
+		i = reciprocal_scale(upper_32_bits(hash), set->n_slots);
+		return set->ep[set->slot[i]];
 	}
 	if (set->alias && upper_32_bits(hash) > set->alias[i].keep)
 		i = set->alias[i].other;
