@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
 #
 # Sourced by the tests: TAP, namespaces, nodes, pods, servers. A test is
 #

@@ -36,13 +36,13 @@ addr_add "$world" eth0 $WORLD/24 $WORLD6/64
 addr_add "$world" lo 203.0.113.1/32 2001:db8:2::1/128 \
 	10.200.9.1/32 fd00:10:200:9::1/128
 for gw in 10.200.0.1 fd00:10:200::1; do
-	ip -n "$pod" route add default via $gw
+	ip -n "$pod" route add default via "$gw"
 done
 for gw in $WORLD $WORLD6; do
-	ip -n "$node" route add default via $gw
+	ip -n "$node" route add default via "$gw"
 done
 for gw in $NODE $NODE6; do
-	ip -n "$world" route add default via $gw
+	ip -n "$world" route add default via "$gw"
 done
 serve "$world" world tcp:80 udp:80 sctp:80 || tap_bail "no server"
 

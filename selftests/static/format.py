@@ -44,7 +44,7 @@ def begins(lines, number):
         number -= 1
     last = re.sub(r"\s*/\*.*\*/\s*$", "", lines[number - 1]).rstrip()
     return not number or last.endswith((";", "{", "}", ":", "*/")) and \
-        not last.endswith(" :") and \
+        not last.endswith((" :", "?:")) and \
         not lines[number].lstrip().startswith(("*", "K8SNET_"))
 
 

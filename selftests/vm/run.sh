@@ -59,7 +59,7 @@ while getopts ':k:t:s:n:e:m:MK:Tc:r:a:q:wxih' opt; do
 	a) ARGS+=(--append "$OPTARG") ;;
 	q) ARGS+=("--qemu=$OPTARG") ;;
 	w) ARGS+=(--warn-ok) ;;
-	x) ARGS+=(--smp 1 --tcg tcg,thread=single
+	x) ARGS+=(--smp 1 --tcg "tcg,thread=single"
 		"--qemu=-icount" "--qemu=shift=0,sleep=off,align=off"
 		--append "tsc=reliable clocksource=tsc") ;;
 	i) ARGS+=(--interactive) ;;
