@@ -17,6 +17,7 @@
 #include <linux/ip.h>
 #include <linux/netdevice.h>
 #include <linux/netfilter.h>
+#include <net/arp.h>
 #include <net/dst.h>
 #include <net/dst_metadata.h>
 #include <net/icmp.h>
@@ -131,6 +132,31 @@ static netdev_tx_t xmit_to_pod(struct k8snet_bridge *br, struct sk_buff *skb,
 }
 
 /*
+ * neigh_xmit(), but for who asks. ARP takes the source of the packet that waits
+ * for the answer as its own, if that is one of the node's: of the node's own
+ * packets the bridge's address. The other node has its pod route to that and,
+ * with strict reverse path filtering, does not answer who is not where its
+ * route says. A first question without a packet is asked by the address of
+ * @dev.
+ */
+static void to_node_neigh_ipv4(struct sk_buff *skb, struct net_device *dev,
+			       __be32 nexthop)
+{
+	struct neighbour *n;
+
+	n = __ipv4_neigh_lookup_noref(dev, (__force u32)nexthop);
+	if (!n)
+		n = __neigh_create(&arp_tbl, &nexthop, dev, false);
+	if (IS_ERR(n)) {
+		kfree_skb(skb);
+		return;
+	}
+	if (unlikely(!(READ_ONCE(n->nud_state) & NUD_VALID)))
+		neigh_event_send(n, NULL);
+	neigh_output(n, skb, false);
+}
+
+/*
  * Out towards the node of pod route @r. skb_dst() is the route to that node;
  * the packet's own destination says nothing about the next hop, hence not
  * dst_output(). The route is dropped here: a packet that waits for the
@@ -142,32 +168,28 @@ void k8snet_forward_to_node(struct k8snet_route *r, struct sk_buff *skb)
 {
 	struct dst_entry *dst = skb_dst(skb);
 	struct net_device *dev = dst_dev(dst);
-	int table = NEIGH_ND_TABLE;
 	struct in6_addr nexthop6;
-	__be32 nexthop = 0;
+	bool arp = false;
+	__be32 nexthop;
 
 	if (skb_cow_head(skb, LL_RESERVED_SPACE(dev))) {
 		kfree_skb(skb);
 		return;
 	}
-	if (r->prefix.family == NFPROTO_IPV4) {
-		const struct rtable *rt = dst_rtable(dst);
-
-		if (rt->rt_gw_family == AF_INET6) {
-			nexthop6 = rt->rt_gw6;
-		} else {
-			nexthop = rt_nexthop(rt, r->via.ip);
-			table = NEIGH_ARP_TABLE;
-		}
-	} else {
+	if (r->prefix.family == NFPROTO_IPV6) {
 		nexthop6 = *rt6_nexthop(dst_rt6_info(dst), &r->via.in6);
+	} else if (dst_rtable(dst)->rt_gw_family == AF_INET6) {
+		nexthop6 = dst_rtable(dst)->rt_gw6;
+	} else {
+		nexthop = rt_nexthop(dst_rtable(dst), r->via.ip);
+		arp = true;
 	}
 	skb->dev = dev;
 	skb_dst_drop(skb);
-	if (table == NEIGH_ARP_TABLE)
-		neigh_xmit(table, dev, &nexthop, skb);
+	if (arp)
+		to_node_neigh_ipv4(skb, dev, nexthop);
 	else
-		neigh_xmit(table, dev, &nexthop6, skb);
+		neigh_xmit(NEIGH_ND_TABLE, dev, &nexthop6, skb);
 }
 
 /* A fragment, made by ip_do_fragment(), which carries nothing of ours along.
@@ -397,7 +419,8 @@ unsigned int k8snet_forward_prerouting(void *priv, struct sk_buff *skb,
 	union nf_inet_addr src, dst;
 
 	if (!k8snet_bridge_dev(skb->dev)) {
-		if (state->pf == NFPROTO_IPV4 && kn->n_routes)
+		if (state->pf == NFPROTO_IPV4 &&
+		    rcu_access_pointer(kn->route_lens))
 			forward_from_node(kn, skb);
 		return NF_ACCEPT;
 	}
