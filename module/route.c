@@ -664,7 +664,7 @@ int k8snet_route_add(struct k8snet_net *kn,
 		err = -ENODEV;
 	} else if (err) {
 		if (err == -EEXIST)
-			NL_SET_ERR_MSG(extack, "the FIB refused the route: it has one to this prefix");
+			NL_SET_ERR_MSG(extack, "the FIB refused the route: it has another one");
 		else
 			NL_SET_ERR_MSG(extack, "the FIB refused the route");
 		route_unlink(kn, r);
