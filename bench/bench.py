@@ -177,6 +177,11 @@ def smp(args):
         keep(one, "smp")
         found += one["results"]
     print(report.smp_table(found))
+    # What shares a cache line in what every packet touches.
+    for name in ("k8snet_flow", "k8snet_net"):
+        module = BUILD + "/6.1/src/k8snet.ko"
+        if os.path.exists(module):
+            subprocess.run(["pahole", "-C", name, module], check=False)
     return bad
 
 

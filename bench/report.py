@@ -95,6 +95,21 @@ def smp_table(results):
     return text(*smp_grid(results))
 
 
+# Frames a second that fill 100 Gbit/s: 1,500-byte packets (38 bytes of Ethernet
+# around each), and the 64 kB that GRO and TSO hand over at once.
+FULL_RATE = 100e9 / 8 / 1538
+AGGREGATED = 100e9 / 8 / (65536 * 1538 / 1500)
+
+
+def rate_grid(results):
+    """Processors that 100 Gbit/s take in the node, coming from the uplink."""
+    header = ["replies from the uplink to a pod", "instructions a packet",
+              "processors, each packet alone", "processors, 64 kB at once"]
+    return header, [[r["datapath"], number(r["net"]),
+                     f"{r['net'] * FULL_RATE / 3e9:.1f}",
+                     f"{r['net'] * AGGREGATED / 3e9:.2f}"] for r in results]
+
+
 def replace(page, name, body):
     """The part between <!-- NAME --> and <!-- /NAME -->."""
     pattern = re.compile(rf"(<!-- {re.escape(name)} -->\n).*?"
@@ -133,6 +148,9 @@ def write_docs(known, path):
                 r for r in select(results, "rows", 4, 1, GROWTH)
                 if r["row"] in ("vip-local", "vip-remote", "tcp-crr",
                                 "udp-rr")], grid),
+            ("table rate", [
+                r for r in select(results, "rows", 4, 1, MAIN)
+                if r["row"] == "vip-remote-reply"], rate_grid),
             ("table load", select(results, "load"), load_grid),
             ("table smp", select(results, "smp"), smp_grid)):
         header, lines = show(chosen)

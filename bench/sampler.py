@@ -12,8 +12,8 @@ import subprocess
 from cluster import run
 from guest import NODE_END, PACKET_ROWS, Sink
 
-PERIOD = 50021          # instructions; a prime, not to beat with the packets
-PACKETS = 100000
+PERIOD = 25013          # instructions; a prime, not to beat with the packets
+PACKETS = 40000
 DATA = "/tmp/perf.data"
 
 
