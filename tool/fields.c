@@ -434,21 +434,93 @@ static bool frontends_equal(const struct service *a, const struct service *b,
 	}
 }
 
+static bool addrs_equal(const struct addr_list *a, const struct addr_list *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->n && i < b->n; i++)
+		if (addr_cmp(&a->v[i], &b->v[i]))
+			return false;
+	return a->n == b->n;
+}
+
+static bool prefixes_equal(const struct prefix_list *a,
+			   const struct prefix_list *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->n && i < b->n; i++)
+		if (prefix_cmp(&a->v[i], &b->v[i]))
+			return false;
+	return a->n == b->n;
+}
+
+static bool endpoints_equal(const struct endpoint_list *a,
+			    const struct endpoint_list *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < a->n && i < b->n; i++)
+		if (endpoint_cmp(&a->v[i], &b->v[i]) ||
+		    a->v[i].weight != b->v[i].weight ||
+		    a->v[i].flags != b->v[i].flags)
+			return false;
+	return a->n == b->n;
+}
+
+/* Values, not their text: an external address's depends on the cluster IP. */
 bool field_equal(const struct field *field, const void *a, const void *b)
 {
-	json_t *va, *vb;
-	bool equal;
+	const void *pa = (const char *)a + field->off;
+	const void *pb = (const char *)b + field->off;
+	bool has_a = *(const uint32_t *)a & field->bit;
+	bool has_b = *(const uint32_t *)b & field->bit;
+	const struct node *na = a, *nb = b;
 
-	/* An external address's text depends on the first cluster IP. */
-	if (field->type == FIELD_FRONTENDS)
+	if (!has_a || !has_b)
+		return has_a == has_b;
+	switch (field->type) {
+	case FIELD_STRING:
+	case FIELD_NAME:
+		return !strcmp(*(char *const *)pa, *(char *const *)pb);
+	case FIELD_ADDR:
+		return !addr_cmp(pa, pb);
+	case FIELD_ADDRS:
+		return addrs_equal(pa, pb);
+	case FIELD_PREFIX:
+		return !prefix_cmp(pa, pb);
+	case FIELD_PREFIXES:
+	case FIELD_ADDRESSES:
+		return prefixes_equal(pa, pb);
+	case FIELD_LLADDR:
+		return !memcmp(pa, pb, 6);
+	case FIELD_ENUM:
+	case FIELD_BOOL:
+	case FIELD_PROTO:
+		return *(const uint8_t *)pa == *(const uint8_t *)pb;
+	case FIELD_U16:
+		return *(const uint16_t *)pa == *(const uint16_t *)pb;
+	case FIELD_U32:
+		return *(const uint32_t *)pa == *(const uint32_t *)pb;
+	case FIELD_U64:
+		return *(const uint64_t *)pa == *(const uint64_t *)pb;
+	case FIELD_FRONTENDS:
 		return frontends_equal(a, b, field->arg);
-
-	va = value_get(field, a, true);
-	vb = value_get(field, b, true);
-	equal = (!va && !vb) || json_equal(va, vb);
-	json_decref(va);
-	json_decref(vb);
-	return equal;
+	case FIELD_ENDPOINTS:
+		return endpoints_equal(pa, pb);
+	case FIELD_NODEPORT_ADDRESSES:
+		return na->nodeport_mode == nb->nodeport_mode &&
+		       prefixes_equal(&na->nodeport_prefix,
+				      &nb->nodeport_prefix);
+	case FIELD_RANGE:
+		return na->nodeport_min == nb->nodeport_min &&
+		       na->nodeport_max == nb->nodeport_max;
+	case FIELD_FRONTEND:
+	case FIELD_ENDPOINT:
+		/* Of answers to lookup, which nobody compares. */
+		break;
+	}
+	return false;
 }
 
 bool object_matches(const struct field *fields, const void *want,

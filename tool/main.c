@@ -94,6 +94,8 @@ void request_init(struct request *req, const struct object *object,
 	memset(req, 0, sizeof(*req));
 	req->object = object;
 	req->verb = verb ? verb_find(object, verb) : object->verbs;
+	if (!req->verb)
+		abort();
 	req->where = where;
 }
 

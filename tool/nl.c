@@ -193,7 +193,7 @@ struct nl_msg *knl_route_msg(uint16_t type, uint16_t flags, size_t room)
 /* Reads one datagram from the kernel into rx; its length or -errno. */
 static ssize_t receive(struct conn *conn)
 {
-	struct sockaddr_nl from;
+	struct sockaddr_nl from = { 0 };
 	socklen_t from_len;
 	ssize_t len;
 
