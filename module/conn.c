@@ -29,6 +29,8 @@ enum {
 	 * memory stays as long, and it counts towards nf_conntrack_max.
 	 */
 	CONN_SCAN_MS = 1000,
+	/* When flows that are to move were not in conntrack's table yet. */
+	CONN_RETRY_MS = 20,
 };
 
 /*
@@ -133,8 +135,8 @@ static void conn_work(struct work_struct *work)
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     conn_work.work);
 	struct k8snet_conn *conn, *tmp;
+	bool changed, again = false;
 	unsigned int killed = 0;
-	bool changed;
 
 	changed = test_and_clear_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
 	/* Packets that took an endpoint from an old plan have recorded their
@@ -146,16 +148,26 @@ static void conn_work(struct work_struct *work)
 	mutex_lock(&kn->conn_lock);
 	collect(kn);
 	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
-		if (changed && must_move(conn)) {
-			/* False if somebody else was faster. */
-			killed += nf_ct_delete(conn->ct, 0, 0);
+		if (is_dead(conn->ct)) {
 			conn_free(kn, conn);
-		} else if (is_dead(conn->ct)) {
-			conn_free(kn, conn);
+		} else if (changed && must_move(conn)) {
+			/* Only what is in conntrack's table can be taken out
+			 * of it. An entry whose first packet is still on its
+			 * way will be in a moment, or is dead by then.
+			 */
+			if (nf_ct_is_confirmed(conn->ct)) {
+				/* False if somebody else was faster. */
+				killed += nf_ct_delete(conn->ct, 0, 0);
+				conn_free(kn, conn);
+			} else {
+				again = true;
+			}
 		}
 		cond_resched();
 	}
 	mutex_unlock(&kn->conn_lock);
+	if (again)
+		set_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
 
 	if (killed) {
 		local_bh_disable();
@@ -164,7 +176,8 @@ static void conn_work(struct work_struct *work)
 	}
 	if (atomic_read(&kn->n_conns))
 		queue_delayed_work(k8snet_wq, &kn->conn_work,
-				   msecs_to_jiffies(CONN_SCAN_MS));
+				   msecs_to_jiffies(again ? CONN_RETRY_MS :
+							    CONN_SCAN_MS));
 }
 
 void k8snet_conn_endpoints_changed(struct k8snet_net *kn)
