@@ -15,6 +15,7 @@ from guest import NODE_END, PACKET_ROWS, Sink
 PERIOD = 25013          # instructions; a prime, not to beat with the packets
 PACKETS = 40000
 DATA = "/tmp/perf.data"
+SENDERS = ("kpktgend_0", "ksoftirqd/0")
 
 
 def sampled(function):
@@ -33,10 +34,9 @@ def sampled(function):
     for line in run("perf", "script", "-i", DATA, "-F",
                     "comm,ip,sym,dso").splitlines():
         words = line.split()
-        if not words or words[0].startswith("perf"):
-            continue
-        # "comm ADDRESS symbol (dso)"
-        if len(words) < 3:
+        # "comm ADDRESS symbol (dso)"; nobody else's instructions are a
+        # packet's, and being idle is none.
+        if len(words) < 4 or words[0] not in SENDERS:
             continue
         module = words[-1].strip("()[]")
         name = words[-2]
