@@ -392,10 +392,13 @@ static int bridge_inetaddr_event(struct notifier_block *nb, unsigned long event,
 		return NOTIFY_DONE;
 	br = k8snet_bridge_priv(ifa->ifa_dev->dev);
 	bridge_gateway_update(br, NFPROTO_IPV4);
-	if (!br->dead) {
-		bridge_mac_update(br);
-		k8snet_bridge_notify(br, K8SNET_CMD_BRIDGE_NTF);
-	}
+	if (br->dead)
+		return NOTIFY_DONE;
+	bridge_mac_update(br);
+	k8snet_bridge_notify(br, K8SNET_CMD_BRIDGE_NTF);
+	/* With its last IPv4 address a device loses all its IPv4 routes. */
+	if (event == NETDEV_UP)
+		k8snet_route_resync(br->kn);
 	return NOTIFY_DONE;
 }
 
