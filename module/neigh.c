@@ -57,7 +57,8 @@ static bool neigh_is_local(const struct k8snet_net *kn,
 	if (family == NFPROTO_IPV4)
 		return !ipv4_is_loopback(addr->ip) &&
 		       inet_addr_type(kn->net, addr->ip) == RTN_LOCAL;
-	return ipv6_chk_addr_and_flags(kn->net, &addr->in6, NULL, true, 0, 0);
+	return !ipv6_addr_loopback(&addr->in6) &&
+	       ipv6_chk_addr_and_flags(kn->net, &addr->in6, NULL, true, 0, 0);
 }
 
 /*
