@@ -253,6 +253,7 @@ ports_default()
 {
 	local ports steps
 
+	in_ns "$node" conntrack -F 2>/dev/null
 	ports=$(ports_seen 200)
 	expect "$(wc -l <<< "$ports")" 200 "answers"
 	in_range 1024 65535 <<< "$ports" || fail "port out of range"
@@ -284,6 +285,8 @@ ports_from_nodeport()
 ports_set()
 {
 	ks "$node" node set nodeport-range 2000-65500
+	# A client's port used again would continue an earlier flow.
+	in_ns "$node" conntrack -F 2>/dev/null
 	ports_seen 40 | awk '$1 > 1999 && $1 < 65501 { print; bad = 1 }
 		END { exit bad || NR != 40 }' || fail "port in 2000-65500"
 }
@@ -330,6 +333,7 @@ ports_none()
 	local before
 
 	ks "$node" node set nodeport-range 1-65535
+	in_ns "$node" conntrack -F 2>/dev/null
 	before=$(stat_of snat_port_exhausted)
 	expect "$(ports_seen 1 -t 1)" "" "answer"
 	expect "$(stat_of snat_port_exhausted)" $((before + 1)) "exhausted"

@@ -327,6 +327,8 @@ with Netns(name) as ns:
     genl.request("MASQ_NEW", prefix("MASQ_PREFIX", "10.0.0.0/8"))
     for what, data_, code, why in BAD_NODE:
         tap.case("NODE_SET: " + what, refused, "NODE_SET", data_, code, why)
+    tap.case("NODE_GET: takes no attribute", refused, "NODE_GET",
+             ip("192.0.2.1"), errno.EINVAL, "request takes no attributes")
     for command, what, data_, code, why in BAD_MASQ:
         tap.case(f"{command}: {what}", refused, command, data_, code, why)
     tap.case("lists of full length", node_limits)
