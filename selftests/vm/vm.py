@@ -393,6 +393,11 @@ def main():
         slot = None if args.interactive else take_slot()
         for left in reversed(range(BOOTS)):
             cut = boot_once(args, job + "/share", args.kernel_dir, live)
+            if cut and cut.startswith("QEMU") and \
+                    not read(live + "/kernel.log"):
+                say(f"{cut} before the kernel said anything: "
+                    "the VM cannot be started")
+                sys.exit(2)
             if INIT in read(live + "/kernel.log") or not left:
                 break
             say(f"the VM died before init ({cut or 'it ended'}), "
