@@ -16,6 +16,7 @@ from genl import C, Error, Genl, addr, be16, endpoint, find, frontend, nla, \
 from svclib import CLONE_NEWNET, Cluster, Failed, Tap, check, expect, libc
 
 CLONE_NEWUSER = 0x10000000
+PR_SET_DUMPABLE = 4
 NOBODY = 65534
 NAME = string("SERVICE_NAME", "perm")
 REQUESTS = {
@@ -74,6 +75,7 @@ def nobody():
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)
+    libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)     # or /proc/self is root's
 
 
 def own_namespaces(net=True):

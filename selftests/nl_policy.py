@@ -16,7 +16,8 @@ from svclib import Cluster, Failed, Tap, check, expect
 POLICY = "Attribute failed policy validation"
 RANGE = "integer out of range"
 UNKNOWN = "Unknown attribute type"
-LENGTH = "Attribute has invalid length"      # not used by newer kernels
+LENGTH = "invalid attribute length"
+BINARY = "binary attribute size out of range"
 
 NAME = string("SERVICE_NAME", "one")
 OTHER = string("SERVICE_NAME", "other")
@@ -42,7 +43,7 @@ def rows():
         ("service with an empty name", "SERVICE_NEW",
          string("SERVICE_NAME", "") + TCP, "EINVAL", "service has no name"),
         ("service with a name of 254 bytes", "SERVICE_NEW",
-         string("SERVICE_NAME", "x" * 254) + TCP, "ERANGE", POLICY),
+         string("SERVICE_NAME", "x" * 254) + TCP, "EINVAL", POLICY),
         ("service with a name that does not end", "SERVICE_NEW",
          nla("SERVICE_NAME", b"abc") + TCP, "EINVAL", POLICY),
         ("service without a protocol", "SERVICE_NEW", OTHER, "EINVAL",
@@ -51,7 +52,7 @@ def rows():
          OTHER + u8("SERVICE_PROTO", 1), "EPROTONOSUPPORT",
          "service's protocol is not TCP, UDP or SCTP"),
         ("service whose protocol has two bytes", "SERVICE_NEW",
-         OTHER + u16("SERVICE_PROTO", 6), "ERANGE", POLICY),
+         OTHER + u16("SERVICE_PROTO", 6), "EINVAL", LENGTH),
         ("service that exists", "SERVICE_NEW", NAME + TCP, "EEXIST",
          "service exists already"),
         ("new service with something to replace", "SERVICE_NEW",
@@ -61,7 +62,7 @@ def rows():
          new + nla("SERVICE_FLOWS", bytes(8)), "EINVAL", POLICY),
         ("unknown attribute", "SERVICE_NEW",
          new + u8(C["SERVICE_MAX"] + 1, 0), "EINVAL", UNKNOWN),
-        ("attribute 0", "SERVICE_NEW", new + u8(0, 0), "EINVAL", POLICY),
+        ("attribute 0", "SERVICE_NEW", new + u8(0, 0), "EINVAL", UNKNOWN),
         ("unknown scheduler", "SERVICE_NEW",
          new + u8("SERVICE_SCHEDULER", C["SCHED_MAX"] + 1), "ERANGE", RANGE),
         ("unknown external policy", "SERVICE_NEW",
@@ -110,12 +111,12 @@ def rows():
          new + nla("SERVICE_FRONTEND", [
              u8("FRONTEND_TYPE", 0), nla("FRONTEND_ADDR", bytes(3)),
              be16("FRONTEND_PORT", 80)]), "ERANGE",
-         "binary attribute size out of range"),
+         BINARY),
         ("frontend with an address of 17 bytes", "SERVICE_NEW",
          new + nla("SERVICE_FRONTEND", [
              u8("FRONTEND_TYPE", 0), nla("FRONTEND_ADDR", bytes(17)),
              be16("FRONTEND_PORT", 80)]), "ERANGE",
-         "binary attribute size out of range"),
+         BINARY),
     )
     for what in ("0.0.0.0", "::", "127.0.0.1", "::1", "224.0.0.1", "ff02::1",
                  "255.255.255.255", "fe80::1", "::ffff:10.0.0.1"):
@@ -299,7 +300,7 @@ def rows():
          "pod MAC is not a unicast address"),
         ("pod with a MAC of 5 bytes", "POD_NEW",
          addr("POD_ADDR", "10.200.0.9") + string("POD_PORT_NAME", "vp00") +
-         nla("POD_LLADDR", bytes(5)), "EINVAL", POLICY),
+         nla("POD_LLADDR", bytes(5)), "ERANGE", BINARY),
         ("pod on no device", "POD_NEW",
          addr("POD_ADDR", "10.200.0.9") + string("POD_PORT_NAME", "nope") +
          nla("POD_LLADDR", b"\2" + bytes(5)), "ENODEV",
@@ -361,7 +362,7 @@ def rows():
          string("BRIDGE_IFNAME", "eth0"), "ENOENT",
          "device is not a pod bridge"),
         ("bridge with a name of 16 bytes", "BRIDGE_GET",
-         string("BRIDGE_IFNAME", "x" * 16), "ERANGE", POLICY),
+         string("BRIDGE_IFNAME", "x" * 16), "EINVAL", POLICY),
         ("port that is no port", "PORT_SET",
          string("PORT_IFNAME", "eth0") + u8("PORT_ANTISPOOF", 0), "ENOENT",
          "device is not a port of a pod bridge"),
@@ -372,7 +373,12 @@ def rows():
          string("PORT_IFNAME", "vp00") + u8("PORT_ANTISPOOF", 2), "ERANGE",
          RANGE),
         # those without attributes
-        ("flush with an attribute", "FLUSH", u8(1, 0), "EINVAL", UNKNOWN),
+        ("flush with an attribute", "FLUSH", u8(1, 0), "EINVAL",
+         "request takes no attributes"),
+        ("flush with an attribute of a high number", "FLUSH", u8(9, 0),
+         "EINVAL", UNKNOWN),
+        ("node get with an attribute", "NODE_GET", u8(1, 0), "EINVAL",
+         "request takes no attributes"),
     )
 
 
