@@ -17,6 +17,7 @@ from genl import C, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, \
 from svclib import Cluster, Tap, check, expect, wait_for
 
 SERVICES = 5000
+PODS = 120          # more than three messages of 4 KiB tell
 
 
 def name_of(data):
@@ -36,10 +37,10 @@ def fill(c):
                           "except 192.168.0.0/16\n" for n in range(200)))
     c["w0"].ip("".join(
         f"link add x{n} type veth peer name y{n}\n"
-        f"link set x{n} master cnio0 up\n" for n in range(60)))
+        f"link set x{n} master cnio0 up\n" for n in range(PODS)))
     c.batch("w0", "".join(
-        f"pod add 10.200.0.{100 + n},fd00:10:200::{100 + n:x} port x{n} "
-        f"mac 02:00:00:00:01:{n:02x}\n" for n in range(60)))
+        f"pod add 10.200.0.{50 + n},fd00:10:200::{50 + n:x} port x{n} "
+        f"mac 02:00:00:00:01:{n:02x}\n" for n in range(PODS)))
 
 
 def dumps(tap, c, genl):
@@ -84,15 +85,14 @@ def dumps(tap, c, genl):
 
     tap.case("a dump of the endpoints of no service is refused", none)
 
-    def begin(cmd):
-        """The first part only."""
-        genl.sock.send(genl.message(cmd, b"", NLM_F_REQUEST | NLM_F_DUMP))
-        return genl.sock.recv(4096)
+    small = Genl(c["w0"], size=4096)
 
     def interrupted(cmd, change, undo):
-        # Reads of 4 KiB make the kernel fill messages of that size.
+        # The kernel is always one message ahead of the reader.
         for changed in False, True:
-            data = begin(cmd)
+            small.sock.send(small.message(cmd, b"",
+                                          NLM_F_REQUEST | NLM_F_DUMP))
+            data = small.sock.recv(4096)
             if changed:
                 change()
             count, intr, done = 0, False, False
@@ -105,7 +105,7 @@ def dumps(tap, c, genl):
                     count += kind == genl.family
                     data = data[(size + 3) & ~3:]
                 if not done:
-                    data = genl.sock.recv(4096)
+                    data = small.sock.recv(4096)
             if changed:
                 undo()
             check(count > 30, f"only {count} objects: too few for this test")
@@ -140,13 +140,15 @@ def dumps(tap, c, genl):
         thread.start()
         marked = 0
         try:
-            for _ in range(6):
+            for _ in range(3):
                 got, intr = genl.dump("SERVICE_GET")
                 names = [name_of(data) for data in got]
                 marked += intr
                 rest = {name for name in names if int(name[1:]) >= 60}
                 expect(len(rest), SERVICES - 60, "those that do not change")
-                expect(len(set(names)), len(names), "different services")
+                # One made again may have been seen before.
+                if not intr:
+                    expect(len(set(names)), len(names), "different services")
         finally:
             stop.append(1)
             thread.join(30)
@@ -155,6 +157,7 @@ def dumps(tap, c, genl):
     tap.case("dumps while services come and go miss none of the others",
              concurrent)
     other.sock.close()
+    small.sock.close()
 
 
 def notifications(tap, c):
@@ -222,14 +225,14 @@ def notifications(tap, c):
         expect_told("ROUTE_NTF")
         ask.request("ROUTE_DEL", prefix("ROUTE_PREFIX", "10.97.0.0/24"))
         expect_told("ROUTE_DEL_NTF")
-        ask.request("POD_NEW", addr("POD_ADDR", "10.200.0.99") +
+        ask.request("POD_NEW", addr("POD_ADDR", "10.200.0.250") +
                     string("POD_PORT_NAME", "x0") +
                     nla("POD_LLADDR", b"\2\0\0\0\0\x99"))
         expect_told("POD_NTF")
         ask.request("PORT_SET", string("PORT_IFNAME", "x0") +
                     u8("PORT_ANTISPOOF", 0))
         expect_told("PORT_NTF")
-        ask.request("POD_DEL", addr("POD_ADDR", "10.200.0.99"))
+        ask.request("POD_DEL", addr("POD_ADDR", "10.200.0.250"))
         expect_told("POD_DEL_NTF")
 
     tap.case("masquerade, node, pod routes, pods and ports", others)

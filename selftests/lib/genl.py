@@ -9,6 +9,7 @@ import struct
 
 NETLINK_GENERIC = 16
 SOL_NETLINK = 270
+SO_RCVBUFFORCE = 33
 NETLINK_ADD_MEMBERSHIP, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 1, 10, 11
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 1, 4, 0x300
 NLM_F_DUMP_INTR, NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x10, 0x100, 0x200
@@ -141,14 +142,19 @@ class Error(Exception):
 class Genl:
     """A netlink socket and the family's id."""
 
-    def __init__(self, ns=None, sock=None, name="k8snet"):
+    # The kernel fills messages as large as the largest read so far.
+    def __init__(self, ns=None, sock=None, name="k8snet", size=1 << 20):
+        self.size = size
         if sock is None:
             sock = (ns.socket if ns else socket.socket)(
                 socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
         self.sock = sock
         sock.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
         sock.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        except PermissionError:
+            pass
         sock.bind((0, 0))
         sock.settimeout(30)
         self.seq = 0
@@ -178,7 +184,7 @@ class Genl:
 
     def read(self):
         """The messages of one recv(): (type, flags, seq, payload)."""
-        data = self.sock.recv(1 << 20)
+        data = self.sock.recv(self.size)
         out = []
         while len(data) >= 16:
             size, kind, flags, seq, _ = struct.unpack_from("=IHHII", data)
@@ -187,15 +193,15 @@ class Genl:
         return out
 
     @staticmethod
-    def check(flags, payload):
-        """Raises what an error message says."""
+    def check(flags, payload, done=False):
+        """Raises what an error message says, or the end of a dump."""
         number = -struct.unpack_from("=i", payload)[0]
         if not number:
             return
         text, offset = "", None
         if flags & NLM_F_ACK_TLVS:
-            at = 4 + 16
-            if not flags & NLM_F_CAPPED:
+            at = 4 if done else 4 + 16
+            if not done and not flags & NLM_F_CAPPED:
                 at = 4 + struct.unpack_from("=I", payload, 4)[0]
             for kind, value in attrs(payload[(at + 3) & ~3:]):
                 if kind == NLMSGERR_ATTR_MSG:
@@ -229,7 +235,7 @@ class Genl:
                 if kind == NLMSG_ERROR:
                     self.check(flags, body)
                 elif kind == NLMSG_DONE:
-                    self.check(flags, body)
+                    self.check(flags | NLM_F_ACK_TLVS, body, True)
                     return out, interrupted
                 else:
                     out.append(body[4:])
