@@ -114,8 +114,17 @@ def keep(found, kind):
     os.rename(RESULTS + ".new", RESULTS)
 
 
+def canonical(name):
+    """One name for one thing: without a number there are 1,000 services."""
+    kind, count, endpoints = parse_datapath(name)
+    if kind in ("plain", "ebpf"):
+        return kind
+    return f"{kind}-{count}" + (f"x{endpoints}" if endpoints > 1 else "")
+
+
 def rows(args):
-    names = args.datapaths or (FULL if args.full else QUICK)
+    names = [canonical(name) for name in
+             args.datapaths or (FULL if args.full else QUICK)]
     wanted = args.rows or (list(PACKET_ROWS) + list(RR_ROWS) if args.full
                            else list(QUICK_ROWS))
     families = args.families or (["4", "6"] if args.full else ["4"])
@@ -123,7 +132,6 @@ def rows(args):
     found = []
     bad = False
     for name in names:
-        parse_datapath(name)
         one = boot("rows", name, [f"rows={','.join(wanted)}",
                                   f"families={','.join(families)}",
                                   f"flows={','.join(flows)}"])
