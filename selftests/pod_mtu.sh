@@ -67,10 +67,13 @@ run_test "1 MB each way from a node, IPv6" bulk "$w0" fd00:10:200:1::2
 
 counted()
 {
-	# The node has learnt, too, and would say it on its own.
-	forget "$w0"
-	forget "$p00"
-	grows "$w0" too_big bulk "$p00" 10.200.1.2
+	local n
+
+	# A server that has learnt tells its clients, by its MSS.
+	for n in "$w0" "$w1" "$p00" "$p10"; do
+		forget "$n"
+	done
+	grows "$w0" too_big ask "$p00" -t 60 -u 100000 tcp 10.200.1.2 80
 }
 run_test "what is too big is counted" counted
 

@@ -197,16 +197,19 @@ run_test "refused: a multicast prefix" refused "not unicast" \
 # Of the two devices that the node could be reached by, the named one is used.
 by_device()
 {
+	local mac
+
 	setup_ns twin
 	link_pair "$w0" up7 "$twin" eth0
 	addr_add "$twin" eth0 10.240.0.22/24
 	addr_add "$twin" lo 10.200.9.9/32
-	in_ns "$twin" sysctl -qw net.ipv4.conf.eth0.arp_announce=2
+	# The node would not answer it for pods, with strict filtering and its
+	# route to this network by another device.
+	mac=$(ip -n "$w0" -br link show dev up7 | awk '{ print $3 }')
 	ip -n "$twin" route add 10.200.0.0/24 dev eth0
+	ip -n "$twin" neigh add 10.200.0.2 lladdr "$mac" dev eth0
 	addr_add "$w0" up7 10.240.0.120/32
 	ip -n "$w0" route add 10.240.0.0/24 dev up7 metric 500
-	in_ns "$w0" sysctl -qw net.ipv4.conf.up7.proxy_arp=1 \
-		net.ipv4.conf.up7.rp_filter=0
 	ks "$w0" route add 10.200.9.0/24 via 10.240.0.22 dev up7
 	expect_match "$(ks "$w0" route list)" "10.200.9.0/24 via 10.240.0.22 dev up7"
 	pings "$p00" 10.200.9.9
@@ -307,8 +310,8 @@ neighbour_change()
 	slowwait 10 pings "$w1" fd00:10:240::20
 	slowwait 20 pings "$p00" 10.200.1.2
 	slowwait 20 pings "$p00" fd00:10:200:1::2
-	ip -n "$w1" addr add 10.240.0.31/24 dev eth0
 	ip -n "$w1" addr del 10.240.0.21/24 dev eth0
+	ip -n "$w1" addr add 10.240.0.31/24 dev eth0
 	busywait 5 pings "$w1" 10.240.0.20
 	ks "$w0" route del 10.200.1.0/24
 	ks "$w0" route add 10.200.1.0/24 via 10.240.0.31
