@@ -16,6 +16,8 @@
 #include "masq.h"
 #include "node.h"
 
+#define PORT_STRIDE	0x9e3779b9U	/* 2^32 divided by the golden ratio */
+
 enum {
 	PORT_MIN = 1024,
 	PORT_MAX = 65535,
@@ -61,7 +63,10 @@ static u64 flow_hash(const struct k8snet_net *kn, const struct nf_conn *ct)
 
 /*
  * A port that makes the flow's replies distinct from those of all others, or
- * 0. Taken ports are stepped over with a stride that meets every port once.
+ * 0. Taken ports are stepped over with a stride that meets every port once,
+ * and spreads any number of tries evenly over all of them (the golden ratio:
+ * D. E. Knuth, "The Art of Computer Programming", 6.4), so that a long block
+ * of reserved ports is left at once.
  * The flow may still lose a race for the port, as any in nf_nat: then
  * conntrack drops this packet, and the next one finds the port taken.
  *
@@ -104,8 +109,7 @@ static __be16 port_find(struct k8snet_net *kn, const struct nf_conn *ct,
 		}
 		if (!stride) {
 			/* 1 is coprime to all, so this ends. */
-			stride = reciprocal_scale(upper_32_bits(hash),
-						  space.n) ?: 1;
+			stride = reciprocal_scale(PORT_STRIDE, space.n) ?: 1;
 			while (gcd(stride, space.n) != 1)
 				stride--;
 		}
