@@ -52,10 +52,10 @@ def flows(c, count, family, proto, addr, port, first_port=None, host="out"):
 
 
 def outside_of(ports, low, high):
-    """No port is in the range."""
+    """No port is in the range. (Flows to different endpoints may share one.)
+    """
     bad = [port for port in ports if low <= port <= high]
     check(not bad, f"in {low}-{high}: {bad}")
-    check(len(set(ports)) == len(ports), "a port was used twice")
 
 
 def ports(tap, c):
@@ -86,12 +86,15 @@ def ports(tap, c):
     tap.case("ports: they stay out of a range that leaves few", narrowed)
 
     def reserved():
-        c["w0"].sysctl("ipv4/ip_local_reserved_ports", "1024-29999,33000-60000")
+        c["w0"].sysctl("ipv4/ip_local_reserved_ports", "1024-29999,32768-60000")
         try:
             got = flows(c, 60, 4, "udp", c.ip4("w0"), 31002)
             outside_of(got, 1024, 60000)
         finally:
-            c["w0"].sysctl("ipv4/ip_local_reserved_ports", "")
+            # An empty string would not be written at all.
+            c["w0"].sysctl("ipv4/ip_local_reserved_ports", "\n")
+            expect(c["w0"].sysctl("ipv4/ip_local_reserved_ports"), "",
+                   "reserved ports afterwards")
 
     tap.case("ports: reserved ones are not used", reserved)
 
