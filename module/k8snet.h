@@ -32,7 +32,7 @@ enum {
 	K8SNET_RR_SLOTS_MAX = 1 << 14,
 	/* Endpoints that least connections compares for one choice. */
 	K8SNET_LC_SAMPLE = 64,
-	/* Source ports tried for one flow before it is left to nf_nat. */
+	/* Source ports tried for one flow before it is dropped, and counted. */
 	K8SNET_SNAT_TRIES = 512,
 
 	K8SNET_NODEPORT_DEFAULT_MIN = 30000,	/* kube-apiserver's default */
