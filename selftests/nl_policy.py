@@ -6,6 +6,7 @@ nothing. The messages are made by hand: no tool sends them.
 import errno
 import os
 import sys
+import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
@@ -421,8 +422,28 @@ def main():
 
     tap.case("cut-off messages do no harm", truncated)
 
+    def permitted():
+        """Unknown commands."""
+        for cmd in 0, C["CMD_MAX"] + 1, 255:
+            try:
+                genl.sock.send(genl.message(cmd, b"",
+                                            NLM_F_REQUEST | NLM_F_ACK))
+                for kind, flags, _, body in genl.read():
+                    if kind == 2:
+                        genl.check(flags, body)
+            except Error as error:
+                expect(error.errno, errno.EOPNOTSUPP, "errno")
+                continue
+            raise Failed(f"command {cmd} was accepted")
+
+    tap.case("unknown commands are refused", permitted)
+    tap.case("in all of this nothing has changed", lambda: expect(state(),
+                                                                  before))
+
     def noise():
-        """Random attributes: errors, and nothing else."""
+        """Random attributes. Nearly all are refused; the few that happen to
+        be good are obeyed, which flush and restore undo.
+        """
         import random
         seed = random.randrange(1 << 32)
         tap.note(f"seed {seed}")
@@ -444,26 +465,14 @@ def main():
             except Error:
                 bad += 1
         check(bad > 1000, f"only {bad} of 1500 were refused")
+        c.tool("w0", "flush")
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write(before)
+            file.flush()
+            c.tool("w0", f"restore {file.name}")
+        expect(state(), before, "state")
 
     tap.case("random messages do no harm", noise)
-
-    def permitted():
-        """Unknown commands."""
-        for cmd in 0, C["CMD_MAX"] + 1, 255:
-            try:
-                genl.sock.send(genl.message(cmd, b"",
-                                            NLM_F_REQUEST | NLM_F_ACK))
-                for kind, flags, _, body in genl.read():
-                    if kind == 2:
-                        genl.check(flags, body)
-            except Error as error:
-                expect(error.errno, errno.EOPNOTSUPP, "errno")
-                continue
-            raise Failed(f"command {cmd} was accepted")
-
-    tap.case("unknown commands are refused", permitted)
-    tap.case("in all of this nothing has changed", lambda: expect(state(),
-                                                                  before))
     genl.sock.close()
     tap.end()
 
