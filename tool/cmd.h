@@ -61,6 +61,9 @@ struct object {
 	const char *usage;
 	const struct verb *verbs;	/* ends with one without run */
 	const struct field *fields;
+	/* Reads what the object is known by; NULL: it has no name. */
+	int (*parse_key)(struct request *req, struct args *args,
+			 struct why *why);
 	/* Frees what is in the union; NULL: nothing is. */
 	void (*clear)(struct request *req);
 };
@@ -95,6 +98,11 @@ int why_missing(struct why *why, const char *what);
 int once(uint32_t *seen, uint32_t bit, const char *word, struct why *why);
 /* -1: there are words left. */
 int args_end(struct args *args, struct why *why);
+/* Verbs that take one object by its key, or that or none for all. */
+int parse_one(struct request *req, struct args *args, struct why *why);
+int parse_one_or_all(struct request *req, struct args *args, struct why *why);
+/* The key of an object that is known by a CIDR. */
+int parse_key_cidr(struct args *args, struct prefix *cidr, struct why *why);
 /* The word after a word; NULL with the reason in @why. */
 char *args_value(struct args *args, const char *word, struct why *why);
 

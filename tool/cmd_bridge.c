@@ -102,16 +102,6 @@ static int parse_set(struct request *req, struct args *args, struct why *why)
 	return parse_words(&req->bridge, args, why);
 }
 
-static int parse_del(struct request *req, struct args *args, struct why *why)
-{
-	return parse_name(req, args, why) ? -1 : args_end(args, why);
-}
-
-static int parse_show(struct request *req, struct args *args, struct why *why)
-{
-	return args->n ? parse_del(req, args, why) : 0;
-}
-
 /*
  * A bridge that does not forward is of no use, and a node without this
  * setting is common: it is set here, and said. Never an error: who keeps
@@ -285,16 +275,11 @@ static int run_del(struct request *req)
 static int run_show(struct request *req)
 {
 	struct bridge_list list = { 0 };
-	struct bridge *br;
 	int err;
 
 	err = knl_bridge_list(&list, req->bridge.name);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(br, &list)
-			print_object(bridge_fields, br);
-		print_end();
-	}
+	if (!err)
+		print_list(bridge_fields, &list);
 	bridge_list_clear(&list);
 	return status(err);
 }
@@ -314,10 +299,11 @@ const struct object cmd_bridge = {
 	.verbs = (const struct verb[]) {
 		{ "add", parse_add, run_add },
 		{ "set", parse_set, run_set },
-		{ "del", parse_del, run_del },
-		{ "show", parse_show, run_show },
+		{ "del", parse_one, run_del },
+		{ "show", parse_one_or_all, run_show },
 		{}
 	},
 	.fields = bridge_fields,
+	.parse_key = parse_name,
 	.clear = clear,
 };

@@ -7,16 +7,11 @@
 static int run_show(struct request *req)
 {
 	struct flow_list list = { 0 };
-	struct flow *flow;
 	int err;
 
 	err = knl_flow_list(&list);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(flow, &list)
-			print_object(flow_fields, flow);
-		print_end();
-	}
+	if (!err)
+		print_list(flow_fields, &list);
 	flow_list_clear(&list);
 	return status(err);
 }

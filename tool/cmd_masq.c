@@ -10,12 +10,8 @@
 
 static int parse_key(struct request *req, struct args *args, struct why *why)
 {
-	const char *value = args_next(args);
-
-	if (!value)
-		return why_missing(why, "the CIDR");
 	req->masq.has |= MASQ_CIDR;
-	return parse_cidr(value, &req->masq.cidr, why);
+	return parse_key_cidr(args, &req->masq.cidr, why);
 }
 
 static int parse_add(struct request *req, struct args *args, struct why *why)
@@ -43,17 +39,6 @@ static int parse_add(struct request *req, struct args *args, struct why *why)
 	return 0;
 }
 
-static int parse_del(struct request *req, struct args *args, struct why *why)
-{
-	return parse_key(req, args, why) ? -1 : args_end(args, why);
-}
-
-static int parse_show(struct request *req, struct args *args, struct why *why)
-{
-	req->all = !args->n;
-	return args->n ? parse_del(req, args, why) : 0;
-}
-
 static int run_add(struct request *req)
 {
 	return status(knl_masq_new(&req->masq));
@@ -68,16 +53,11 @@ static int run_del(struct request *req)
 static int run_show(struct request *req)
 {
 	struct masq_list list = { 0 };
-	struct masq *masq;
 	int err;
 
 	err = knl_masq_list(&list, req->all ? NULL : &req->masq.cidr);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(masq, &list)
-			print_object(masq_fields, masq);
-		print_end();
-	}
+	if (!err)
+		print_list(masq_fields, &list);
 	masq_list_clear(&list);
 	return status(err);
 }
@@ -95,10 +75,11 @@ const struct object cmd_masq = {
 "k8snetctl masq list [CIDR]\n",
 	.verbs = (const struct verb[]) {
 		{ "add", parse_add, run_add },
-		{ "del", parse_del, run_del },
-		{ "show", parse_show, run_show },
+		{ "del", parse_one, run_del },
+		{ "show", parse_one_or_all, run_show },
 		{}
 	},
 	.fields = masq_fields,
+	.parse_key = parse_key,
 	.clear = clear,
 };

@@ -45,20 +45,13 @@ static int parse_add(struct request *req, struct args *args, struct why *why)
 	return pod->port ? 0 : why_missing(why, "port");
 }
 
-static int parse_del(struct request *req, struct args *args, struct why *why)
+static int parse_key(struct request *req, struct args *args, struct why *why)
 {
 	const char *value = args_next(args);
 
 	if (!value)
 		return why_missing(why, "the pod's address");
-	if (parse_addr(value, LIST_ADD(&req->pod.addr), why))
-		return -1;
-	return args_end(args, why);
-}
-
-static int parse_show(struct request *req, struct args *args, struct why *why)
-{
-	return args->n ? parse_del(req, args, why) : 0;
+	return parse_addr(value, LIST_ADD(&req->pod.addr), why);
 }
 
 /*
@@ -212,16 +205,11 @@ static int run_del(struct request *req)
 static int run_show(struct request *req)
 {
 	struct pod_list list = { 0 };
-	struct pod *pod;
 	int err;
 
 	err = knl_pod_list(&list, req->pod.addr.v, 0);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(pod, &list)
-			print_object(pod_fields, pod);
-		print_end();
-	}
+	if (!err)
+		print_list(pod_fields, &list);
 	pod_list_clear(&list);
 	return status(err);
 }
@@ -239,10 +227,11 @@ const struct object cmd_pod = {
 "k8snetctl pod list [ADDR]\n",
 	.verbs = (const struct verb[]) {
 		{ "add", parse_add, run_add },
-		{ "del", parse_del, run_del },
-		{ "show", parse_show, run_show },
+		{ "del", parse_one, run_del },
+		{ "show", parse_one_or_all, run_show },
 		{}
 	},
 	.fields = pod_fields,
+	.parse_key = parse_key,
 	.clear = clear,
 };

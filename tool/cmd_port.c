@@ -60,16 +60,6 @@ static int parse_set(struct request *req, struct args *args, struct why *why)
 	return parse_words(req, args, false, why);
 }
 
-static int parse_del(struct request *req, struct args *args, struct why *why)
-{
-	return parse_name(req, args, why) ? -1 : args_end(args, why);
-}
-
-static int parse_show(struct request *req, struct args *args, struct why *why)
-{
-	return args->n ? parse_del(req, args, why) : 0;
-}
-
 static int run_add(struct request *req)
 {
 	struct port *port = &req->port;
@@ -132,16 +122,11 @@ static int run_del(struct request *req)
 static int run_show(struct request *req)
 {
 	struct port_list list = { 0 };
-	struct port *port;
 	int err;
 
 	err = knl_port_list(&list, req->port.name);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(port, &list)
-			print_object(port_fields, port);
-		print_end();
-	}
+	if (!err)
+		print_list(port_fields, &list);
 	port_list_clear(&list);
 	return status(err);
 }
@@ -161,10 +146,11 @@ const struct object cmd_port = {
 	.verbs = (const struct verb[]) {
 		{ "add", parse_add, run_add },
 		{ "set", parse_set, run_set },
-		{ "del", parse_del, run_del },
-		{ "show", parse_show, run_show },
+		{ "del", parse_one, run_del },
+		{ "show", parse_one_or_all, run_show },
 		{}
 	},
 	.fields = port_fields,
+	.parse_key = parse_name,
 	.clear = clear,
 };

@@ -8,12 +8,8 @@
 
 static int parse_key(struct request *req, struct args *args, struct why *why)
 {
-	const char *value = args_next(args);
-
-	if (!value)
-		return why_missing(why, "the CIDR");
 	req->route.has |= ROUTE_CIDR;
-	return parse_cidr(value, &req->route.cidr, why);
+	return parse_key_cidr(args, &req->route.cidr, why);
 }
 
 static int parse_add(struct request *req, struct args *args, struct why *why)
@@ -53,17 +49,6 @@ static int parse_add(struct request *req, struct args *args, struct why *why)
 	return 0;
 }
 
-static int parse_del(struct request *req, struct args *args, struct why *why)
-{
-	return parse_key(req, args, why) ? -1 : args_end(args, why);
-}
-
-static int parse_show(struct request *req, struct args *args, struct why *why)
-{
-	req->all = !args->n;
-	return args->n ? parse_del(req, args, why) : 0;
-}
-
 static int run_add(struct request *req)
 {
 	return status(knl_route_new(&req->route));
@@ -78,16 +63,11 @@ static int run_del(struct request *req)
 static int run_show(struct request *req)
 {
 	struct route_list list = { 0 };
-	struct route *route;
 	int err;
 
 	err = knl_route_list(&list, req->all ? NULL : &req->route.cidr);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(route, &list)
-			print_object(route_fields, route);
-		print_end();
-	}
+	if (!err)
+		print_list(route_fields, &list);
 	route_list_clear(&list);
 	return status(err);
 }
@@ -105,10 +85,11 @@ const struct object cmd_route = {
 "k8snetctl route list [CIDR]\n",
 	.verbs = (const struct verb[]) {
 		{ "add", parse_add, run_add },
-		{ "del", parse_del, run_del },
-		{ "show", parse_show, run_show },
+		{ "del", parse_one, run_del },
+		{ "show", parse_one_or_all, run_show },
 		{}
 	},
 	.fields = route_fields,
+	.parse_key = parse_key,
 	.clear = clear,
 };

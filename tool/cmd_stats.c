@@ -38,18 +38,13 @@ static int service_stats(const char *name)
 static int run(struct request *req)
 {
 	struct stat_list list = { 0 };
-	struct stat_counter *stat;
 	int err;
 
 	if (req->svc.name)
 		return status(service_stats(req->svc.name));
 	err = knl_stats_list(&list);
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(stat, &list)
-			print_object(stat_fields, stat);
-		print_end();
-	}
+	if (!err)
+		print_list(stat_fields, &list);
 	stat_list_clear(&list);
 	return status(err);
 }

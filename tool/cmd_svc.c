@@ -169,17 +169,6 @@ static int parse_set(struct request *req, struct args *args, struct why *why)
 		0;
 }
 
-static int parse_del(struct request *req, struct args *args, struct why *why)
-{
-	return parse_name(req, args, why) ? -1 : args_end(args, why);
-}
-
-static int parse_show(struct request *req, struct args *args, struct why *why)
-{
-	req->all = !args->n;
-	return args->n ? parse_del(req, args, why) : 0;
-}
-
 static int run_add(struct request *req)
 {
 	return status(knl_service_new(&req->svc));
@@ -234,7 +223,6 @@ static int run_del(struct request *req)
 static int run_show(struct request *req)
 {
 	struct service_list list = { 0 }, eps = { 0 };
-	struct service *svc;
 	int err;
 
 	err = knl_service_list(&list, req->svc.name);
@@ -242,12 +230,8 @@ static int run_show(struct request *req)
 		err = knl_endpoint_list(&eps, req->svc.name);
 		service_list_join(&list, &eps);
 	}
-	if (!err) {
-		print_begin();
-		LIST_FOR_EACH(svc, &list)
-			print_object(service_fields, svc);
-		print_end();
-	}
+	if (!err)
+		print_list(service_fields, &list);
 	service_list_clear(&list);
 	service_list_clear(&eps);
 	return status(err);
@@ -275,10 +259,11 @@ const struct object cmd_svc = {
 	.verbs = (const struct verb[]) {
 		{ "add", parse_add, run_add },
 		{ "set", parse_set, run_set },
-		{ "del", parse_del, run_del },
-		{ "show", parse_show, run_show },
+		{ "del", parse_one, run_del },
+		{ "show", parse_one_or_all, run_show },
 		{}
 	},
 	.fields = service_fields,
+	.parse_key = parse_name,
 	.clear = clear,
 };

@@ -99,6 +99,27 @@ void request_init(struct request *req, const struct object *object,
 	req->where = where;
 }
 
+int parse_one(struct request *req, struct args *args, struct why *why)
+{
+	return req->object->parse_key(req, args, why) ? -1 :
+		args_end(args, why);
+}
+
+int parse_one_or_all(struct request *req, struct args *args, struct why *why)
+{
+	req->all = !args->n;
+	return req->all ? 0 : parse_one(req, args, why);
+}
+
+int parse_key_cidr(struct args *args, struct prefix *cidr, struct why *why)
+{
+	const char *value = args_next(args);
+
+	if (!value)
+		return why_missing(why, "the CIDR");
+	return parse_cidr(value, cidr, why);
+}
+
 int request_parse(struct request *req, struct args *args, struct why *why)
 {
 	const char *word = args_next(args);

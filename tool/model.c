@@ -203,65 +203,33 @@ static int pod_cmp(const struct pod *a, const struct pod *b)
 			b->addr.n ? &b->addr.v[0] : &none);
 }
 
-static int order_addr(const void *a, const void *b)
-{
-	return addr_cmp(a, b);
-}
+/* For qsort(), which knows no types. */
+#define DEFINE_ORDER(noun) \
+	static int order_##noun(const void *a, const void *b) \
+	{ \
+		return noun##_cmp(a, b); \
+	}
 
-static int order_prefix(const void *a, const void *b)
-{
-	return prefix_cmp(a, b);
-}
+#define DEFINE_ORDER_BY(noun, cmp, key) \
+	static int order_##noun(const void *pa, const void *pb) \
+	{ \
+		const struct noun *a = pa, *b = pb; \
+		return cmp(key(a), key(b)); \
+	}
 
-static int order_frontend(const void *a, const void *b)
-{
-	return frontend_cmp(a, b);
-}
+#define NAME(obj) ((obj)->name)
+#define CIDR(obj) (&(obj)->cidr)
 
-static int order_endpoint(const void *a, const void *b)
-{
-	return endpoint_cmp(a, b);
-}
-
-static int order_pod(const void *a, const void *b)
-{
-	return pod_cmp(a, b);
-}
-
-static int order_bridge(const void *pa, const void *pb)
-{
-	const struct bridge *a = pa, *b = pb;
-
-	return name_cmp(a->name, b->name);
-}
-
-static int order_port(const void *pa, const void *pb)
-{
-	const struct port *a = pa, *b = pb;
-
-	return name_cmp(a->name, b->name);
-}
-
-static int order_service(const void *pa, const void *pb)
-{
-	const struct service *a = pa, *b = pb;
-
-	return name_cmp(a->name, b->name);
-}
-
-static int order_route(const void *pa, const void *pb)
-{
-	const struct route *a = pa, *b = pb;
-
-	return prefix_cmp(&a->cidr, &b->cidr);
-}
-
-static int order_masq(const void *pa, const void *pb)
-{
-	const struct masq *a = pa, *b = pb;
-
-	return prefix_cmp(&a->cidr, &b->cidr);
-}
+DEFINE_ORDER(addr)
+DEFINE_ORDER(prefix)
+DEFINE_ORDER(frontend)
+DEFINE_ORDER(endpoint)
+DEFINE_ORDER(pod)
+DEFINE_ORDER_BY(bridge, name_cmp, NAME)
+DEFINE_ORDER_BY(port, name_cmp, NAME)
+DEFINE_ORDER_BY(service, name_cmp, NAME)
+DEFINE_ORDER_BY(route, prefix_cmp, CIDR)
+DEFINE_ORDER_BY(masq, prefix_cmp, CIDR)
 
 #define SORT(list, order) sort((list)->v, (list)->n, sizeof(*(list)->v), order)
 

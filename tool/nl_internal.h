@@ -1,12 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Between nl.c, nl_k8snet.c and nl_link.c. */
+/* Between the files that know libnl: nl*.c. */
 #ifndef _K8SNETCTL_NL_INTERNAL_H
 #define _K8SNETCTL_NL_INTERNAL_H
 
+#include <net/if.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
 
+#include <linux/k8snet.h>
+
 #include "nl.h"
+
+/* Room that attributes take at most, headers and padding included. */
+enum {
+	ROOM_U32	= 8,
+	ROOM_ADDR	= 4 + 16,
+	ROOM_PREFIX	= 4 + ROOM_ADDR + 8,
+	ROOM_FRONTEND	= 4 + 8 + ROOM_ADDR + 8,
+	ROOM_ENDPOINT	= 4 + ROOM_ADDR + 4 * 8,
+	ROOM_IFNAME	= 4 + IFNAMSIZ,
+	ROOM_NAME	= 4 + K8SNET_NAME_MAX + 1 + 3,
+};
 
 enum knl_bus {
 	NL_BUS_K8SNET,
@@ -66,6 +80,50 @@ uint32_t knl_u32(const struct nlattr *attr);
 uint64_t knl_u64(const struct nlattr *attr);
 /* Replaces *@s. */
 void knl_string(const struct nlattr *attr, char **s);
+
+/* The same for addresses, of which one of a wrong length is none. */
+void knl_put_addr(struct nl_msg *msg, int type, const struct addr *addr);
+void knl_put_prefix(struct nl_msg *msg, int type, const struct prefix *prefix);
+void knl_put_prefixes(struct nl_msg *msg, int type,
+		      const struct prefix_list *list);
+void knl_addr(const struct nlattr *attr, struct addr *addr);
+void knl_prefix(const struct nlattr *nest, struct prefix *prefix);
+void knl_lladdr(const struct nlattr *attr, uint8_t lladdr[6]);
+/* The name of a device; replaces *@name. */
+void knl_device(uint32_t index, char **name);
+
+/*
+ * Objects. Notifications hold what answers hold. KNL_LIST() makes
+ * NOUN_answer() and NOUN_restart() of a list that has one object a message.
+ */
+void knl_node_decode(const struct nlmsghdr *nlh, struct node *node);
+void knl_bridge_decode(const struct nlmsghdr *nlh, struct bridge *br);
+void knl_port_decode(const struct nlmsghdr *nlh, struct port *port);
+void knl_pod_decode(const struct nlmsghdr *nlh, struct pod *pod);
+void knl_route_decode(const struct nlmsghdr *nlh, struct route *route);
+void knl_masq_decode(const struct nlmsghdr *nlh, struct masq *masq);
+void knl_service_decode(const struct nlmsghdr *nlh, struct service *svc);
+/* False: a type that this tool does not know. */
+bool knl_frontend_decode(const struct nlattr *nest, struct frontend *fe);
+void knl_endpoint_decode(const struct nlattr *nest, struct endpoint *ep);
+
+#define KNL_LIST(noun, decode) \
+	static int noun##_answer(const struct nlmsghdr *nlh, void *arg) \
+	{ \
+		struct noun##_list *list = arg; \
+\
+		decode(nlh, LIST_ADD(list)); \
+		return 0; \
+	} \
+\
+	static void noun##_restart(void *arg) \
+	{ \
+		noun##_list_clear(arg); \
+	}
+
+/* The one object whose key is in @msg if there is a @key, else all. */
+int knl_list(struct nl_msg *msg, const void *key, knl_answer_fn *answer,
+	     void (*restart)(void *arg), void *list, unsigned int flags);
 
 /* Forgets the links that nl_link.c remembers, the names nl_k8snet.c does. */
 void knl_link_forget(void);

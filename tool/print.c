@@ -241,6 +241,17 @@ void print_object(const struct field *fields, const void *obj)
 	}
 }
 
+void print_objects(const struct field *fields, const void *v, unsigned int n,
+		   size_t size)
+{
+	unsigned int i;
+
+	print_begin();
+	for (i = 0; i < n; i++)
+		print_object(fields, (const char *)v + i * size);
+	print_end();
+}
+
 void print_endpoint(const char *service, const struct endpoint *ep)
 {
 	char *name;

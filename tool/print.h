@@ -18,6 +18,12 @@ void print_object(const struct field *fields, const void *obj);
 void print_endpoint(const char *service, const struct endpoint *ep);
 void print_end(void);
 
+/* All of a list that LIST() made. */
+#define print_list(fields, list) \
+	print_objects(fields, (list)->v, (list)->n, sizeof(*(list)->v))
+void print_objects(const struct field *fields, const void *v, unsigned int n,
+		   size_t size);
+
 /* The same without an array around it, for monitor. */
 void print_event(json_t *o);
 

@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Services and their endpoints. */
+#include <errno.h>
+#include <string.h>
+
+#include <linux/k8snet.h>
+
+#include "nl_internal.h"
+#include "report.h"
+
+bool knl_frontend_decode(const struct nlattr *nest, struct frontend *fe)
+{
+	struct nlattr *attr;
+	int rem;
+
+	memset(fe, 0, sizeof(*fe));
+	nla_for_each_nested(attr, (struct nlattr *)nest, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_FRONTEND_TYPE:
+			fe->type = knl_u8(attr);
+			break;
+		case K8SNET_A_FRONTEND_ADDR:
+			knl_addr(attr, &fe->addr);
+			break;
+		case K8SNET_A_FRONTEND_PORT:
+			fe->port = knl_be16(attr);
+			break;
+		}
+	}
+	return fe->type <= K8SNET_FRONTEND_MAX;
+}
+
+void knl_endpoint_decode(const struct nlattr *nest, struct endpoint *ep)
+{
+	struct nlattr *attr;
+	int rem;
+
+	memset(ep, 0, sizeof(*ep));
+	ep->has = EP_ANSWER;
+	nla_for_each_nested(attr, (struct nlattr *)nest, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_ENDPOINT_ADDR:
+			knl_addr(attr, &ep->addr);
+			break;
+		case K8SNET_A_ENDPOINT_PORT:
+			ep->port = knl_be16(attr);
+			break;
+		case K8SNET_A_ENDPOINT_WEIGHT:
+			ep->weight = knl_u32(attr);
+			ep->has |= EP_WEIGHT;
+			break;
+		case K8SNET_A_ENDPOINT_FLAGS:
+			ep->flags = knl_u32(attr);
+			ep->has |= EP_CONDITIONS | EP_LOCAL;
+			break;
+		case K8SNET_A_ENDPOINT_FLOWS:
+			ep->flows = knl_u64(attr);
+			ep->has |= EP_COUNTERS;
+			break;
+		case K8SNET_A_ENDPOINT_ACTIVE:
+			ep->active = knl_u32(attr);
+			ep->has |= EP_COUNTERS;
+			break;
+		}
+	}
+}
+
+/* Also of endpoint messages, which hold the name and endpoints only. */
+void knl_service_decode(const struct nlmsghdr *nlh, struct service *svc)
+{
+	struct nlattr *attr;
+	struct frontend fe;
+	int rem;
+
+	knl_k8snet_for_each_attr(attr, nlh, rem) {
+		switch (nla_type(attr)) {
+		case K8SNET_A_SERVICE_NAME:
+			knl_string(attr, &svc->name);
+			svc->has |= SVC_NAME;
+			break;
+		case K8SNET_A_SERVICE_PROTO:
+			svc->proto = knl_u8(attr);
+			svc->has |= SVC_PROTO | SVC_FRONTENDS | SVC_SOURCE_RANGE;
+			break;
+		case K8SNET_A_SERVICE_FRONTEND:
+			if (knl_frontend_decode(attr, &fe))
+				*LIST_ADD(&svc->frontend) = fe;
+			break;
+		case K8SNET_A_SERVICE_ENDPOINT:
+			knl_endpoint_decode(attr, LIST_ADD(&svc->ep));
+			break;
+		case K8SNET_A_SERVICE_SCHEDULER:
+			svc->scheduler = knl_u8(attr);
+			svc->has |= SVC_SCHEDULER;
+			break;
+		case K8SNET_A_SERVICE_AFFINITY:
+			svc->affinity = knl_u32(attr);
+			svc->has |= SVC_AFFINITY;
+			break;
+		case K8SNET_A_SERVICE_EXTERNAL_POLICY:
+			svc->external_policy = knl_u8(attr);
+			svc->has |= SVC_EXTERNAL_POLICY;
+			break;
+		case K8SNET_A_SERVICE_INTERNAL_POLICY:
+			svc->internal_policy = knl_u8(attr);
+			svc->has |= SVC_INTERNAL_POLICY;
+			break;
+		case K8SNET_A_SERVICE_SOURCE_RANGE:
+			knl_prefix(attr, LIST_ADD(&svc->source_range));
+			break;
+		case K8SNET_A_SERVICE_NO_ENDPOINTS:
+			svc->no_endpoints = knl_u8(attr);
+			svc->has |= SVC_NO_ENDPOINTS;
+			break;
+		case K8SNET_A_SERVICE_ENDPOINTS:
+			svc->endpoints = knl_u32(attr);
+			svc->has |= SVC_ENDPOINTS;
+			break;
+		case K8SNET_A_SERVICE_FLOWS:
+			svc->flows = knl_u64(attr);
+			svc->has |= SVC_COUNTERS;
+			break;
+		case K8SNET_A_SERVICE_REJECTED:
+			svc->rejected = knl_u64(attr);
+			svc->has |= SVC_COUNTERS;
+			break;
+		case K8SNET_A_SERVICE_DROPPED:
+			svc->dropped = knl_u64(attr);
+			svc->has |= SVC_COUNTERS;
+			break;
+		}
+	}
+	if (!svc->name)
+		svc->name = xstrdup("");
+}
+
+KNL_LIST(service, knl_service_decode)
+
+int knl_service_list(struct service_list *list, const char *name)
+{
+	struct nl_msg *msg = knl_k8snet_msg(K8SNET_CMD_SERVICE_GET, ROOM_NAME);
+	int err;
+
+	if (msg && name)
+		knl_put_string(msg, K8SNET_A_SERVICE_NAME, name);
+	err = knl_list(msg, name, service_answer, service_restart, list, 0);
+	service_list_sort(list);
+	return err;
+}
+
+static void put_frontend(struct nl_msg *msg, const struct frontend *fe)
+{
+	struct nlattr *nest = knl_nest(msg, K8SNET_A_SERVICE_FRONTEND);
+
+	knl_put_u8(msg, K8SNET_A_FRONTEND_TYPE, fe->type);
+	if (fe->addr.len)
+		knl_put_addr(msg, K8SNET_A_FRONTEND_ADDR, &fe->addr);
+	knl_put_be16(msg, K8SNET_A_FRONTEND_PORT, fe->port);
+	nla_nest_end(msg, nest);
+}
+
+/* @set: only what @ep has counts, and MASK says so. */
+static void put_endpoint(struct nl_msg *msg, const struct endpoint *ep,
+			 bool set)
+{
+	struct nlattr *nest = knl_nest(msg, K8SNET_A_SERVICE_ENDPOINT);
+	uint32_t mask = 0;
+
+	knl_put_addr(msg, K8SNET_A_ENDPOINT_ADDR, &ep->addr);
+	knl_put_be16(msg, K8SNET_A_ENDPOINT_PORT, ep->port);
+	if (ep->has & EP_WEIGHT)
+		knl_put_u32(msg, K8SNET_A_ENDPOINT_WEIGHT, ep->weight);
+	if (ep->has & EP_CONDITIONS)
+		mask |= K8SNET_EP_READY | K8SNET_EP_SERVING |
+			K8SNET_EP_TERMINATING;
+	if (ep->has & EP_LOCAL)
+		mask |= K8SNET_EP_LOCAL;
+	if (set) {
+		knl_put_u32(msg, K8SNET_A_ENDPOINT_FLAGS, ep->flags & mask);
+		knl_put_u32(msg, K8SNET_A_ENDPOINT_MASK, mask);
+	} else {
+		knl_put_u32(msg, K8SNET_A_ENDPOINT_FLAGS, ep->flags);
+	}
+	nla_nest_end(msg, nest);
+}
+
+static void put_settings(struct nl_msg *msg, const struct service *svc)
+{
+	const struct frontend *fe;
+
+	LIST_FOR_EACH(fe, &svc->frontend)
+		if (svc->has & service_frontend_bit(fe->type))
+			put_frontend(msg, fe);
+	if (svc->has & SVC_SCHEDULER)
+		knl_put_u8(msg, K8SNET_A_SERVICE_SCHEDULER, svc->scheduler);
+	if (svc->has & SVC_AFFINITY)
+		knl_put_u32(msg, K8SNET_A_SERVICE_AFFINITY, svc->affinity);
+	if (svc->has & SVC_EXTERNAL_POLICY)
+		knl_put_u8(msg, K8SNET_A_SERVICE_EXTERNAL_POLICY,
+			   svc->external_policy);
+	if (svc->has & SVC_INTERNAL_POLICY)
+		knl_put_u8(msg, K8SNET_A_SERVICE_INTERNAL_POLICY,
+			   svc->internal_policy);
+	if (svc->has & SVC_SOURCE_RANGE)
+		knl_put_prefixes(msg, K8SNET_A_SERVICE_SOURCE_RANGE,
+				 &svc->source_range);
+	if (svc->has & SVC_NO_ENDPOINTS)
+		knl_put_u8(msg, K8SNET_A_SERVICE_NO_ENDPOINTS,
+			   svc->no_endpoints);
+}
+
+/* Room for all of a service but its endpoints */
+static size_t service_room(const struct service *svc)
+{
+	return ROOM_NAME + 8 * (size_t)ROOM_U32 +
+	       svc->frontend.n * (size_t)ROOM_FRONTEND +
+	       svc->source_range.n * (size_t)ROOM_PREFIX;
+}
+
+/* How many endpoints a message with @room for other things can take */
+static unsigned int endpoints_fit(size_t room)
+{
+	size_t max = knl_msg_max();
+
+	return (unsigned int)((max - room - 256) / ROOM_ENDPOINT);
+}
+
+static struct nl_msg *service_del_msg(const char *name)
+{
+	struct nl_msg *msg = knl_k8snet_msg(K8SNET_CMD_SERVICE_DEL, ROOM_NAME);
+
+	if (msg)
+		knl_put_string(msg, K8SNET_A_SERVICE_NAME, name);
+	return msg;
+}
+
+/* A message about the endpoints [@from, @to) of @svc */
+static struct nl_msg *endpoint_msg(uint8_t cmd, const struct service *svc,
+				   unsigned int from, unsigned int to)
+{
+	struct nl_msg *msg;
+	unsigned int i;
+
+	msg = knl_k8snet_msg(cmd, ROOM_NAME +
+			     (to - from) * (size_t)ROOM_ENDPOINT);
+	if (!msg)
+		return NULL;
+	knl_put_string(msg, K8SNET_A_SERVICE_NAME, svc->name);
+	for (i = from; i < to; i++) {
+		const struct endpoint *ep = &svc->ep.v[i];
+
+		if (cmd == K8SNET_CMD_ENDPOINT_DEL) {
+			struct endpoint key = {
+				.addr = ep->addr, .port = ep->port,
+			};
+			struct nlattr *nest;
+
+			nest = knl_nest(msg, K8SNET_A_SERVICE_ENDPOINT);
+			knl_put_addr(msg, K8SNET_A_ENDPOINT_ADDR, &key.addr);
+			knl_put_be16(msg, K8SNET_A_ENDPOINT_PORT, key.port);
+			nla_nest_end(msg, nest);
+		} else {
+			put_endpoint(msg, ep, cmd == K8SNET_CMD_ENDPOINT_SET);
+		}
+	}
+	return msg;
+}
+
+/*
+ * A service with more endpoints than a message holds is made with the first
+ * of them and given the others after that; it goes again if that fails.
+ */
+static int service_new_large(struct nl_msg *msg, const struct service *svc,
+			     unsigned int done)
+{
+	int err;
+
+	err = knl_talk(NL_BUS_K8SNET, msg, NULL, NULL, 0);
+	while (!err && done < svc->ep.n) {
+		unsigned int to = done + endpoints_fit(ROOM_NAME);
+
+		if (to > svc->ep.n)
+			to = svc->ep.n;
+		err = knl_talk(NL_BUS_K8SNET,
+			       endpoint_msg(K8SNET_CMD_ENDPOINT_NEW, svc, done,
+					    to), NULL, NULL, 0);
+		if (err)
+			knl_talk(NL_BUS_K8SNET, service_del_msg(svc->name),
+				 NULL, NULL, NL_QUIET);
+		done = to;
+	}
+	return err;
+}
+
+int knl_service_new(const struct service *svc)
+{
+	size_t room = service_room(svc);
+	unsigned int fit, i;
+	struct nl_msg *msg;
+
+	fit = endpoints_fit(room);
+	if (fit > svc->ep.n)
+		fit = svc->ep.n;
+	msg = knl_k8snet_msg(K8SNET_CMD_SERVICE_NEW,
+			     room + fit * (size_t)ROOM_ENDPOINT);
+	if (!msg)
+		return -ENOENT;
+	knl_put_string(msg, K8SNET_A_SERVICE_NAME, svc->name);
+	knl_put_u8(msg, K8SNET_A_SERVICE_PROTO, svc->proto);
+	put_settings(msg, svc);
+	for (i = 0; i < fit; i++)
+		put_endpoint(msg, &svc->ep.v[i], false);
+	if (fit < svc->ep.n)
+		return service_new_large(msg, svc, fit);
+	return knl_change(msg, service_del_msg(svc->name), 0);
+}
+
+int knl_service_set(const struct service *svc)
+{
+	static const struct {
+		uint32_t has, replace;
+	} lists[] = {
+		{ SVC_VIP, K8SNET_SERVICE_REPLACE_CLUSTER_IP },
+		{ SVC_EXTERNAL_IP, K8SNET_SERVICE_REPLACE_EXTERNAL_IP },
+		{ SVC_LB_IP, K8SNET_SERVICE_REPLACE_LB_IP },
+		{ SVC_NODE_PORT, K8SNET_SERVICE_REPLACE_NODE_PORT },
+		{ SVC_EP, K8SNET_SERVICE_REPLACE_ENDPOINT },
+		{ SVC_SOURCE_RANGE, K8SNET_SERVICE_REPLACE_SOURCE_RANGE },
+	};
+	size_t room = service_room(svc);
+	uint32_t replace = 0;
+	struct endpoint *ep;
+	struct nl_msg *msg;
+	unsigned int i;
+
+	/* One message, so that no packet meets half of it. */
+	if (svc->ep.n > endpoints_fit(room)) {
+		report("%u endpoints are more than one request can replace (%u)",
+		       svc->ep.n, endpoints_fit(room));
+		return -EMSGSIZE;
+	}
+	msg = knl_k8snet_msg(K8SNET_CMD_SERVICE_SET,
+			     room + svc->ep.n * (size_t)ROOM_ENDPOINT);
+	if (!msg)
+		return -ENOENT;
+	knl_put_string(msg, K8SNET_A_SERVICE_NAME, svc->name);
+	put_settings(msg, svc);
+	if (svc->has & SVC_EP)
+		LIST_FOR_EACH(ep, &svc->ep)
+			put_endpoint(msg, ep, false);
+	for (i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		if (svc->has & lists[i].has)
+			replace |= lists[i].replace;
+	if (replace)
+		knl_put_u32(msg, K8SNET_A_SERVICE_REPLACE, replace);
+	return knl_change(msg, NULL, 0);
+}
+
+int knl_service_del(const char *name, unsigned int flags)
+{
+	return knl_change(service_del_msg(name), NULL, flags);
+}
+
+/* Endpoints */
+
+/* Messages of one service follow each other: they become one item. */
+static int endpoint_answer(const struct nlmsghdr *nlh, void *arg)
+{
+	struct service_list *list = arg;
+	struct service svc = { 0 }, *last;
+	struct endpoint *ep;
+
+	knl_service_decode(nlh, &svc);
+	last = list->n ? &list->v[list->n - 1] : NULL;
+	if (!last || strcmp(last->name, svc.name)) {
+		svc.has |= SVC_EP;
+		*LIST_ADD(list) = svc;
+		return 0;
+	}
+	LIST_FOR_EACH(ep, &svc.ep) {
+		*LIST_ADD(&last->ep) = *ep;
+	}
+	service_clear(&svc);
+	return 0;
+}
+
+int knl_endpoint_list(struct service_list *list, const char *service)
+{
+	struct nl_msg *msg = knl_k8snet_msg(K8SNET_CMD_ENDPOINT_GET, ROOM_NAME);
+	int err;
+
+	if (msg && service)
+		knl_put_string(msg, K8SNET_A_SERVICE_NAME, service);
+	err = knl_dump(NL_BUS_K8SNET, msg, endpoint_answer, service_restart,
+		       list);
+	service_list_sort(list);
+	return err;
+}
+
+/* All or none, so all in one message. */
+static int endpoint_change(uint8_t cmd, const struct service *svc,
+			   unsigned int flags)
+{
+	struct nl_msg *undo = NULL;
+
+	if (svc->ep.n > endpoints_fit(ROOM_NAME)) {
+		report("%u endpoints are more than one request can hold (%u)",
+		       svc->ep.n, endpoints_fit(ROOM_NAME));
+		return -EMSGSIZE;
+	}
+	if (cmd == K8SNET_CMD_ENDPOINT_NEW)
+		undo = endpoint_msg(K8SNET_CMD_ENDPOINT_DEL, svc, 0,
+				    svc->ep.n);
+	return knl_change(endpoint_msg(cmd, svc, 0, svc->ep.n), undo, flags);
+}
+
+int knl_endpoint_new(const struct service *svc)
+{
+	return endpoint_change(K8SNET_CMD_ENDPOINT_NEW, svc, 0);
+}
+
+int knl_endpoint_set(const struct service *svc)
+{
+	return endpoint_change(K8SNET_CMD_ENDPOINT_SET, svc, 0);
+}
+
+int knl_endpoint_del(const struct service *svc, unsigned int flags)
+{
+	unsigned int i;
+	int err = 0;
+
+	if (!(flags & NL_FORCE))
+		return endpoint_change(K8SNET_CMD_ENDPOINT_DEL, svc, flags);
+	/* One a message: an absent one must not keep the others. */
+	for (i = 0; !err && i < svc->ep.n; i++)
+		err = knl_change(endpoint_msg(K8SNET_CMD_ENDPOINT_DEL, svc, i,
+					      i + 1), NULL, flags);
+	return err;
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Frontends and endpoints as words write them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/k8snet.h>
+
+#include "parse.h"
+
+int service_add_frontend(struct service *svc, const struct frontend *fe,
+			 uint8_t proto, struct why *why)
+{
+	if (proto && svc->proto && proto != svc->proto)
+		return why_fail(why, "a service has one protocol, not %s and %s",
+				text_proto(svc->proto), text_proto(proto));
+	if (svc->frontend.n >= K8SNET_FRONTENDS_MAX)
+		return why_fail(why, "more than %d frontends",
+				K8SNET_FRONTENDS_MAX);
+	if (proto) {
+		svc->proto = proto;
+		svc->has |= SVC_PROTO;
+	}
+	*LIST_ADD(&svc->frontend) = *fe;
+	return 0;
+}
+
+int parse_frontend(const char *s, uint8_t type, struct service *svc,
+		   struct why *why)
+{
+	const char *word = frontend_words[type];
+	uint32_t bit = service_frontend_bit(type);
+	struct frontend fe = { .type = type };
+	char *copy, *slash;
+	uint8_t proto = 0;
+	int err = -1;
+
+	if (!strcmp(s, "none")) {
+		const struct frontend *other;
+
+		LIST_FOR_EACH(other, &svc->frontend)
+			if (other->type == type)
+				return why_fail(why, "%s none, and not none",
+						word);
+		svc->has |= bit;
+		return 0;
+	}
+
+	copy = xstrdup(s);
+	slash = strchr(copy, '/');
+	if (slash) {
+		*slash = '\0';
+		if (parse_proto(slash + 1, &proto, why))
+			goto out_free;
+	}
+	if (type == K8SNET_FRONTEND_NODE_PORT) {
+		if (parse_port(copy, &fe.port, why))
+			goto out_free;
+	} else if (parse_addr_port(copy, false, &fe.addr, &fe.port, why)) {
+		goto out_free;
+	}
+	if (type == K8SNET_FRONTEND_CLUSTER_IP && (!fe.port || !proto)) {
+		why_fail(why, "bad vip '%.100s': no %s, ADDR:PORT/PROTO is meant",
+			 s, fe.port ? "protocol" : "port");
+		goto out_free;
+	}
+	if (type != K8SNET_FRONTEND_NODE_PORT && proto && !fe.port) {
+		why_fail(why, "bad %s '%.100s': a protocol without a port",
+			 word, s);
+		goto out_free;
+	}
+	svc->has |= bit;
+	err = service_add_frontend(svc, &fe, proto, why);
+out_free:
+	free(copy);
+	return err;
+}
+
+int service_fill_ports(struct service *svc, const struct frontend *first,
+		       struct why *why)
+{
+	struct frontend *fe;
+
+	LIST_FOR_EACH(fe, &svc->frontend) {
+		if (fe->port)
+			continue;
+		if (!first) {
+			char *text = text_addr(&fe->addr);
+
+			why_fail(why, "%s %s: there is no vip to take the port from",
+				 frontend_words[fe->type], text);
+			free(text);
+			return -1;
+		}
+		fe->port = first->port;
+	}
+	return 0;
+}
+
+/*
+ * Conditions: none written means ready. terminating and not-ready take ready
+ * and serving away; serving beside them gives serving back.
+ */
+int parse_endpoint(const char *s, struct endpoint *out, struct why *why)
+{
+	enum {
+		READY = 1, NOT_READY = 2, SERVING = 4, NOT_SERVING = 8,
+		TERMINATING = 16, LOCAL = 32, REMOTE = 64,
+	};
+	static const struct {
+		const char *word;
+		unsigned int bit;
+	} words[] = {
+		{ "ready", READY },
+		{ "not-ready", NOT_READY },
+		{ "serving", SERVING },
+		{ "not-serving", NOT_SERVING },
+		{ "terminating", TERMINATING },
+		{ "local", LOCAL },
+		{ "remote", REMOTE },
+	};
+	char *copy = xstrdup(s), *rest = copy, *word;
+	unsigned int seen = 0, i;
+	int err = -1;
+
+	memset(out, 0, sizeof(*out));
+	out->weight = 1;
+	word = strsep(&rest, ",");
+	if (parse_addr_port(word, false, &out->addr, &out->port, why))
+		goto out_free;
+	if (!out->port) {
+		why_fail(why, "bad endpoint '%.100s': no port", s);
+		goto out_free;
+	}
+	while ((word = strsep(&rest, ","))) {
+		if (!strncmp(word, "weight=", 7)) {
+			if (out->has & EP_WEIGHT) {
+				why_fail(why, "bad endpoint '%.100s': two weights",
+					 s);
+				goto out_free;
+			}
+			if (parse_number(word + 7, "weight", 0,
+					 K8SNET_WEIGHT_MAX, &out->weight, why))
+				goto out_free;
+			out->has |= EP_WEIGHT;
+			continue;
+		}
+		for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+			if (!strcmp(word, words[i].word))
+				break;
+		if (i == sizeof(words) / sizeof(*words)) {
+			why_fail(why, "bad endpoint '%.100s': unknown word '%.60s'",
+				 s, word);
+			goto out_free;
+		}
+		seen |= words[i].bit;
+	}
+	if ((seen & READY && seen & NOT_READY) ||
+	    (seen & SERVING && seen & NOT_SERVING) ||
+	    (seen & LOCAL && seen & REMOTE)) {
+		why_fail(why, "bad endpoint '%.100s': its words contradict each other",
+			 s);
+		goto out_free;
+	}
+
+	if (seen & TERMINATING)
+		out->flags = K8SNET_EP_TERMINATING;
+	else if (!(seen & NOT_READY))
+		out->flags = K8SNET_EP_READY | K8SNET_EP_SERVING;
+	if (seen & READY)
+		out->flags |= K8SNET_EP_READY | K8SNET_EP_SERVING;
+	if (seen & SERVING)
+		out->flags |= K8SNET_EP_SERVING;
+	if (seen & NOT_SERVING)
+		out->flags &= ~(uint32_t)K8SNET_EP_SERVING;
+	if (seen & LOCAL)
+		out->flags |= K8SNET_EP_LOCAL;
+	out->has |= EP_CONDITIONS;
+	if (seen & (LOCAL | REMOTE))
+		out->has |= EP_LOCAL;
+	err = 0;
+out_free:
+	free(copy);
+	return err;
+}
