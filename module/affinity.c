@@ -11,7 +11,7 @@
 #include <linux/slab.h>
 
 #include "affinity.h"
-#include "service.h"
+#include "endpoint.h"
 
 struct affinity_key {
 	union nf_inet_addr client;

@@ -10,6 +10,7 @@
 #include <net/rtnetlink.h>
 
 #include "bridge.h"
+#include "fib.h"
 #include "netlink.h"
 #include "netns.h"
 #include "pod.h"
@@ -398,7 +399,7 @@ static int bridge_inetaddr_event(struct notifier_block *nb, unsigned long event,
 	k8snet_bridge_notify(br, K8SNET_CMD_BRIDGE_NTF);
 	/* With its last IPv4 address a device loses all its IPv4 routes. */
 	if (event == NETDEV_UP)
-		k8snet_route_resync(br->kn);
+		k8snet_fib_resync(br->kn);
 	return NOTIFY_DONE;
 }
 
@@ -411,7 +412,7 @@ static int bridge_inet6addr_event(struct notifier_block *nb,
 
 	if (k8snet_bridge_dev(dev) &&
 	    !(ipv6_addr_type(&ifa->addr) & IPV6_ADDR_LINKLOCAL))
-		k8snet_route_resync(k8snet_bridge_priv(dev)->kn);
+		k8snet_fib_resync(k8snet_bridge_priv(dev)->kn);
 	return NOTIFY_DONE;
 }
 
@@ -424,7 +425,7 @@ static int bridge_event(struct net_device *dev, unsigned long event)
 		return NOTIFY_DONE;
 	switch (event) {
 	case NETDEV_UP:
-		k8snet_route_resync(br->kn);
+		k8snet_fib_resync(br->kn);
 		fallthrough;
 	case NETDEV_DOWN:
 	case NETDEV_CHANGEMTU:

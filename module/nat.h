@@ -6,7 +6,7 @@
 #include <linux/netfilter.h>
 #include <linux/skbuff.h>
 
-#include "service.h"
+#include "decision.h"
 
 /* The source address that a decision with @snat gives a flow, which may be
  * none. Context: RCU.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* What would happen to a new flow, explained by the code that decides it. */
 
+#include "decision.h"
 #include "nat.h"
 #include "netlink.h"
 #include "netlink_service.h"

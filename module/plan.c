@@ -4,7 +4,8 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include "service.h"
+#include "plan.h"
+#include "sched.h"
 
 struct k8snet_plan *k8snet_plan_alloc(unsigned int n_ranges)
 {

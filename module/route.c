@@ -3,17 +3,12 @@
  * Pod routes: which remote pod CIDR is behind which node.
  *
  * A pod route is kept here, for the packet path, and as "PREFIX dev BRIDGE" in
- * the namespace's main table, where it makes the stack choose the bridge. The
- * copy is made by rtnetlink requests on a socket of our own: the kernel has no
- * other interface to the FIB that a module may use. These requests take RTNL
- * on their own, so neither RTNL nor cfg_lock may be held around them; fib_lock
- * keeps the two tables in step.
+ * the namespace's main table, where it makes the stack choose the bridge
+ * (fib.c).
  */
 
 #include <linux/in.h>
 #include <linux/inetdevice.h>
-#include <linux/net.h>
-#include <linux/netlink.h>
 #include <linux/rhashtable.h>
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
@@ -21,11 +16,10 @@
 #include <net/dst_cache.h>
 #include <net/flow.h>
 #include <net/ip6_route.h>
-#include <net/netlink.h>
 #include <net/route.h>
-#include <net/sock.h>
 
 #include "bridge.h"
+#include "fib.h"
 #include "flow.h"
 #include "netlink.h"
 #include "netns.h"
@@ -34,8 +28,6 @@
 enum {
 	/* Bits of the longest prefix; one more is the number of lengths. */
 	ROUTE_LEN_MAX = 128,
-	/* A request or its answer; both need less than half. */
-	FIB_MSG_SIZE = 512,
 };
 
 static const struct rhashtable_params route_params = {
@@ -211,203 +203,25 @@ struct dst_entry *k8snet_route_dst(struct k8snet_net *kn,
 	return dst;
 }
 
-/* The copies in the FIB, by rtnetlink. All with fib_lock held. */
-
-struct fib_req {
-	struct nlmsghdr nlh;
-	struct rtmsg rtm;
-	u8 attrs[64];		/* a destination and a device */
-};
-
-static void fib_req_put(struct fib_req *req, int type, const void *data,
-			unsigned int len)
-{
-	struct nlattr *nla = (void *)req + NLMSG_ALIGN(req->nlh.nlmsg_len);
-
-	nla->nla_type = type;
-	nla->nla_len = nla_attr_size(len);
-	memcpy(nla_data(nla), data, len);
-	req->nlh.nlmsg_len = NLMSG_ALIGN(req->nlh.nlmsg_len) +
-			     nla_total_size(len);
-}
-
-/*
- * A netlink socket of the kernel does not keep its namespace alive (sock_create
- * _kern() takes no reference), so it must go before the namespace: see
- * k8snet_route_net_exit().
- */
-static int fib_sock_open(struct k8snet_net *kn)
-{
-	if (kn->fib_sock)
-		return 0;
-	return sock_create_kern(kn->net, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE,
-				&kn->fib_sock);
-}
-
-/*
- * Sends a request and returns what its ACK says. rtnetlink works it off before
- * kernel_sendmsg() returns, so the ACK is there already and is not waited for;
- * what else is there is old.
- *
- * The address in msg_name, though it only names the kernel, matters: it makes
- * netlink check the capabilities of the caller (a process with CAP_NET_ADMIN,
- * or our work) and not of the file of the socket, which has none.
- */
-static int fib_talk(struct k8snet_net *kn, struct fib_req *req)
-{
-	struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
-	struct msghdr msg = {
-		.msg_name = &kernel,
-		.msg_namelen = sizeof(kernel),
-	};
-	struct kvec vec = { .iov_base = req, .iov_len = req->nlh.nlmsg_len };
-	static atomic_t seq = ATOMIC_INIT(0);
-	struct nlmsghdr *nlh;
-	void *buf;
-	int err;
-
-	lockdep_assert_held(&kn->fib_lock);
-	err = fib_sock_open(kn);
-	if (err)
-		return err;
-	buf = kmalloc(FIB_MSG_SIZE, GFP_KERNEL);
-	if (!buf)
-		return -ENOMEM;
-
-	req->nlh.nlmsg_seq = atomic_inc_return(&seq);
-	err = kernel_sendmsg(kn->fib_sock, &msg, &vec, 1, vec.iov_len);
-	if (err < 0)
-		goto out;
-	do {
-		struct msghdr rmsg = { };
-
-		vec.iov_base = buf;
-		vec.iov_len = FIB_MSG_SIZE;
-		err = kernel_recvmsg(kn->fib_sock, &rmsg, &vec, 1,
-				     FIB_MSG_SIZE, MSG_DONTWAIT);
-		if (err < 0)
-			goto out;
-		nlh = buf;
-	} while (!nlmsg_ok(nlh, err) ||
-		 nlh->nlmsg_seq != req->nlh.nlmsg_seq);
-
-	err = -EPROTO;
-	if (nlh->nlmsg_type == NLMSG_ERROR &&
-	    nlmsg_len(nlh) >= sizeof(struct nlmsgerr))
-		err = ((struct nlmsgerr *)nlmsg_data(nlh))->error;
-out:
-	kfree(buf);
-	return err;
-}
-
-static int fib_change(struct k8snet_net *kn, u16 type, u16 flags,
-		      const struct k8snet_prefix *prefix, int ifindex)
-{
-	struct fib_req req = {
-		.nlh = {
-			.nlmsg_len = NLMSG_LENGTH(sizeof(req.rtm)),
-			.nlmsg_type = type,
-			.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | flags,
-		},
-		.rtm = {
-			.rtm_family = prefix->family,
-			.rtm_dst_len = prefix->len,
-			.rtm_table = RT_TABLE_MAIN,
-			.rtm_protocol = RTPROT_STATIC,
-			.rtm_scope = prefix->family == NFPROTO_IPV4 ?
-					RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
-			.rtm_type = RTN_UNICAST,
-		},
-	};
-	u32 oif = ifindex;
-
-	BUILD_BUG_ON(sizeof(req) > FIB_MSG_SIZE / 2);
-	if (prefix->len)
-		fib_req_put(&req, RTA_DST, &prefix->addr,
-			    k8snet_addr_size(prefix->family));
-	fib_req_put(&req, RTA_OIF, &oif, sizeof(oif));
-	return fib_talk(kn, &req);
-}
-
-static int fib_del(struct k8snet_net *kn, const struct k8snet_prefix *prefix,
-		   int ifindex)
-{
-	return fib_change(kn, RTM_DELROUTE, 0, prefix, ifindex);
-}
-
-/* What the resync needs of a route, so that it can let go of the locks. */
-struct fib_copy {
-	struct k8snet_prefix prefix;
-	int ifindex;
-};
-
-/* Context: work; see k8snet_route_resync(). */
-static void fib_work(struct work_struct *work)
-{
-	struct k8snet_net *kn = container_of(work, struct k8snet_net, fib_work);
-	struct k8snet_route *r;
-	struct fib_copy copy;
-	unsigned long id = 0;
-
-	rtnl_lock();
-	k8snet_bridge_settle(kn);
-	rtnl_unlock();
-
-	mutex_lock(&kn->fib_lock);
-	for (;;) {
-		mutex_lock(&kn->cfg_lock);
-		xa_for_each_start(&kn->route_ids, id, r, id)
-			if (netif_running(r->bridge))
-				break;
-		if (r) {
-			copy.prefix = r->prefix;
-			copy.ifindex = r->bridge->ifindex;
-		}
-		mutex_unlock(&kn->cfg_lock);
-		if (!r)
-			break;
-		/* A bridge that went down or away meanwhile is an error that
-		 * is of no interest: its next NETDEV_UP brings us back.
-		 */
-		fib_change(kn, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE,
-			   &copy.prefix, copy.ifindex);
-		id++;
-	}
-	mutex_unlock(&kn->fib_lock);
-}
-
-void k8snet_route_resync(struct k8snet_net *kn)
-{
-	schedule_work(&kn->fib_work);
-}
-
 int k8snet_route_net_init(struct k8snet_net *kn)
 {
-	mutex_init(&kn->fib_lock);
-	INIT_WORK(&kn->fib_work, fib_work);
+	k8snet_fib_net_init(kn);
 	xa_init_flags(&kn->route_ids, XA_FLAGS_ALLOC1);
 	return rhashtable_init(&kn->routes, &route_params);
 }
 
-/*
- * The bridges are gone: no route is left, and nobody is left to queue the
- * work. The socket goes before the namespace's own end of rtnetlink, which
- * was registered before us and is therefore removed after.
- */
+/* The bridges are gone: no route is left. */
 void k8snet_route_net_exit(struct k8snet_net *kn)
 {
 	struct k8snet_route_lens *lens;
 
-	cancel_work_sync(&kn->fib_work);
-	if (kn->fib_sock)
-		sock_release(kn->fib_sock);
+	k8snet_fib_net_exit(kn);
 	WARN_ON_ONCE(kn->n_routes);
 	lens = rcu_dereference_protected(kn->route_lens, true);
 	if (lens)
 		kfree_rcu(lens, rcu);
 	rhashtable_destroy(&kn->routes);
 	xa_destroy(&kn->route_ids);
-	mutex_destroy(&kn->fib_lock);
 }
 
 struct k8snet_route *k8snet_route_get(struct k8snet_net *kn,
@@ -652,8 +466,9 @@ int k8snet_route_add(struct k8snet_net *kn,
 
 	/* Of a bridge that is down the FIB takes no route: see fib_work(). */
 	if (up)
-		err = fib_change(kn, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
-				 &conf->prefix, ifindex);
+		err = k8snet_fib_change(kn, RTM_NEWROUTE,
+					NLM_F_CREATE | NLM_F_EXCL,
+					&conf->prefix, ifindex);
 	if (err == -ENETDOWN)
 		err = 0;
 
@@ -701,7 +516,7 @@ int k8snet_route_del(struct k8snet_net *kn, const struct k8snet_prefix *prefix)
 		goto out;
 	}
 
-	err = fib_del(kn, prefix, ifindex);
+	err = k8snet_fib_del(kn, prefix, ifindex);
 	if (err == -ENOMEM || err == -ENOBUFS)
 		goto out;
 	err = 0;

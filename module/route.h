@@ -61,12 +61,6 @@ void k8snet_route_flush_bridge(struct k8snet_net *kn,
 			       const struct net_device *bridge);
 /* As that, all bridges. Context: cfg_lock held, no bridge left. */
 void k8snet_route_flush(struct k8snet_net *kn);
-/* A bridge came up or got an address: puts the FIB routes of the bridges that
- * are up back, and calls k8snet_bridge_settle(). Done by a work.
- * Context: any that may queue work.
- */
-void k8snet_route_resync(struct k8snet_net *kn);
-
 /* netlink_route.c. Context: cfg_lock held. */
 void k8snet_route_notify(struct k8snet_net *kn, const struct k8snet_route *r,
 			 u8 cmd);

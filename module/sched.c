@@ -12,7 +12,8 @@
 #include <linux/slab.h>
 #include <linux/sort.h>
 
-#include "service.h"
+#include "decision.h"
+#include "sched.h"
 
 /*
  * Walker's alias method, tables built with Vose's algorithm (M. D. Vose, "A

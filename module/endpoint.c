@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Endpoints of a service: which there are, and how a change makes others. */
+
+#include <linux/slab.h>
+#include <linux/sort.h>
+
+#include "conn.h"
+#include "endpoint.h"
+#include "service.h"
+
+static void endpoint_free_rcu(struct rcu_head *head)
+{
+	kfree(container_of(head, struct k8snet_endpoint, rcu));
+}
+
+/*
+ * The last reference is gone: the service's list, flows and affinity entries
+ * have dropped theirs. A packet may still have found the endpoint in a plan
+ * that was replaced meanwhile, and tries refcount_inc_not_zero() on it: the
+ * memory stays for a grace period.
+ */
+void k8snet_endpoint_put(struct k8snet_endpoint *ep)
+{
+	if (refcount_dec_and_test(&ep->refs))
+		call_rcu(&ep->rcu, endpoint_free_rcu);
+}
+
+static int endpoint_cmp(const union nf_inet_addr *a, u8 family_a, __be16 port_a,
+			const union nf_inet_addr *b, u8 family_b, __be16 port_b)
+{
+	int r;
+
+	if (family_a != family_b)
+		return family_a < family_b ? -1 : 1;
+	r = memcmp(a, b, sizeof(*a));
+	if (r)
+		return r;
+	return (int)ntohs(port_a) - (int)ntohs(port_b);
+}
+
+static int endpoint_cmp_spec(const struct k8snet_endpoint *ep,
+			     const struct k8snet_endpoint_spec *s)
+{
+	return endpoint_cmp(&ep->addr, ep->family, ep->port,
+			    &s->addr, s->family, s->port);
+}
+
+static int spec_cmp(const void *a, const void *b)
+{
+	const struct k8snet_endpoint_spec *x = a, *y = b;
+
+	return endpoint_cmp(&x->addr, x->family, x->port,
+			    &y->addr, y->family, y->port);
+}
+
+struct k8snet_endpoint *
+k8snet_endpoint_find(struct k8snet_service *svc,
+		     const struct k8snet_endpoint_spec *spec)
+{
+	struct k8snet_endpoint *ep;
+
+	list_for_each_entry(ep, &svc->endpoints, node)
+		if (!endpoint_cmp_spec(ep, spec))
+			return ep;
+	return NULL;
+}
+
+static struct k8snet_endpoint *endpoint_alloc(const struct k8snet_service *svc,
+					      const struct k8snet_endpoint_spec *s)
+{
+	struct k8snet_endpoint *ep = kzalloc(sizeof(*ep), GFP_KERNEL);
+
+	if (!ep)
+		return NULL;
+	ep->addr = s->addr;
+	ep->port = s->port;
+	ep->family = s->family;
+	ep->proto = svc->proto;
+	ep->service_id = svc->id;
+	ep->flags = K8SNET_EP_READY | K8SNET_EP_SERVING;
+	ep->weight = 1;
+	refcount_set(&ep->refs, 1);
+	INIT_LIST_HEAD(&ep->node);
+	return ep;
+}
+
+static void state_apply(struct k8snet_endpoint_state *state,
+			const struct k8snet_endpoint_spec *s)
+{
+	state->flags = (state->flags & ~s->mask) | (s->flags & s->mask);
+	if (s->has_weight)
+		state->weight = s->weight;
+}
+
+int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
+			   const struct k8snet_endpoint_spec *specs,
+			   unsigned int n, enum k8snet_merge how,
+			   struct k8snet_endpoint_state **states,
+			   unsigned int *n_states,
+			   struct netlink_ext_ack *extack)
+{
+	const struct k8snet_endpoint_spec *s = specs, *end = specs + n;
+	struct k8snet_endpoint_spec *sorted = NULL;
+	struct k8snet_endpoint_state *out = NULL;
+	struct k8snet_endpoint *ep;
+	unsigned int count = 0, i;
+	int err = -ENOMEM;
+	int cmp;
+
+	if (n) {
+		sorted = kvmalloc_array(n, sizeof(*sorted), GFP_KERNEL);
+		if (!sorted)
+			return -ENOMEM;
+		memcpy(sorted, specs, n * sizeof(*sorted));
+		sort(sorted, n, sizeof(*sorted), spec_cmp, NULL);
+		s = sorted;
+		end = sorted + n;
+	}
+	if (svc->n_endpoints + n) {
+		out = kvmalloc_array(svc->n_endpoints + n, sizeof(*out),
+				     GFP_KERNEL);
+		if (!out)
+			goto err_free;
+	}
+	for (i = 1; i < n; i++) {
+		if (!spec_cmp(&sorted[i - 1], &sorted[i])) {
+			NL_SET_ERR_MSG(extack, "endpoint given twice");
+			err = -EINVAL;
+			goto err_free;
+		}
+	}
+
+	ep = list_first_entry_or_null(&svc->endpoints, typeof(*ep), node);
+	while (ep || s < end) {
+		cmp = !ep ? 1 : s == end ? -1 : endpoint_cmp_spec(ep, s);
+		if (cmp > 0) {		/* only in the message */
+			if (how == K8SNET_MERGE_CHANGE || how == K8SNET_MERGE_REMOVE) {
+				NL_SET_ERR_MSG(extack, "service has no such endpoint");
+				err = -ENOENT;
+				goto err_free;
+			}
+			out[count].ep = endpoint_alloc(svc, s);
+			if (!out[count].ep)
+				goto err_free;
+			out[count].weight = out[count].ep->weight;
+			out[count].flags = out[count].ep->flags;
+			state_apply(&out[count++], s++);
+			continue;
+		}
+		if (!cmp && how == K8SNET_MERGE_ADD) {
+			NL_SET_ERR_MSG(extack, "service has this endpoint already");
+			err = -EEXIST;
+			goto err_free;
+		}
+		if (!(cmp < 0 && how == K8SNET_MERGE_REPLACE) &&
+		    !(!cmp && how == K8SNET_MERGE_REMOVE)) {
+			out[count].ep = ep;
+			out[count].weight = ep->weight;
+			out[count].flags = ep->flags;
+			if (!cmp && how == K8SNET_MERGE_REPLACE) {
+				out[count].weight = 1;
+				out[count].flags = K8SNET_EP_READY |
+						   K8SNET_EP_SERVING;
+			}
+			if (!cmp)
+				state_apply(&out[count], s);
+			count++;
+		}
+		if (!cmp)
+			s++;
+		ep = list_is_last(&ep->node, &svc->endpoints) ? NULL :
+		     list_next_entry(ep, node);
+	}
+
+	if (kn->n_endpoints - svc->n_endpoints + count > K8SNET_ENDPOINTS_MAX) {
+		NL_SET_ERR_MSG(extack, "too many endpoints in this namespace");
+		err = -ENOSPC;
+		goto err_free;
+	}
+	kvfree(sorted);
+	*states = out;
+	*n_states = count;
+	return 0;
+
+err_free:
+	while (count--)
+		if (list_empty(&out[count].ep->node))
+			k8snet_endpoint_put(out[count].ep);
+	kvfree(out);
+	kvfree(sorted);
+	return err;
+}
+
+void k8snet_endpoints_merge_undo(struct k8snet_endpoint_state *states,
+				 unsigned int n)
+{
+	while (n--)
+		if (list_empty(&states[n].ep->node))
+			k8snet_endpoint_put(states[n].ep);
+	kvfree(states);
+}
+
+void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
+			     const struct k8snet_plan *plan,
+			     struct k8snet_endpoint_state *states,
+			     unsigned int n)
+{
+	bool wait = false, kick = false;
+	struct k8snet_endpoint *ep, *tmp;
+	LIST_HEAD(old);
+	unsigned int i;
+
+	list_splice_init(&svc->endpoints, &old);
+	for (i = 0; i < n; i++) {
+		ep = states[i].ep;
+		if (svc->proto == IPPROTO_UDP && !list_empty(&ep->node) &&
+		    ep->flags & K8SNET_EP_SERVING &&
+		    !(states[i].flags & K8SNET_EP_SERVING)) {
+			kick = true;
+			wait |= atomic_read(&ep->active) > 0;
+		}
+		WRITE_ONCE(ep->weight, states[i].weight);
+		WRITE_ONCE(ep->flags, states[i].flags);
+		/* From the old list, or new and on none: either way. */
+		list_del(&ep->node);
+		list_add_tail(&ep->node, &svc->endpoints);
+	}
+	k8snet_plan_mark(plan, states, n);
+
+	kn->n_endpoints += n - svc->n_endpoints;
+	svc->n_endpoints = n;
+	list_for_each_entry_safe(ep, tmp, &old, node) {
+		WRITE_ONCE(ep->removed, true);
+		WRITE_ONCE(ep->usable, 0);
+		if (svc->proto == IPPROTO_UDP) {
+			kick = true;
+			wait |= atomic_read(&ep->active) > 0;
+		}
+		list_del_init(&ep->node);
+		k8snet_endpoint_put(ep);
+	}
+	kvfree(states);
+
+	/*
+	 * UDP flows of these endpoints move at once. With flows known, the
+	 * request is not answered before they have; one that starts at this
+	 * very moment from an old plan is found by the work.
+	 */
+	if (wait)
+		k8snet_conn_endpoints_changed_sync(kn);
+	else if (kick)
+		k8snet_conn_endpoints_changed(kn);
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Endpoints of a service. */
+#ifndef _K8SNET_ENDPOINT_H
+#define _K8SNET_ENDPOINT_H
+
+#include <linux/refcount.h>
+
+#include "addr.h"
+#include "netns.h"
+
+struct k8snet_plan;
+
+/*
+ * An endpoint of one service. Owned by the service's list; the flows and the
+ * affinity entries that name it hold references of their own, plans do not:
+ * an endpoint is released only after a plan without it was published, and
+ * freed a grace period later.
+ */
+struct k8snet_endpoint {
+	union nf_inet_addr addr;	/* constant */
+	__be16 port;			/* constant */
+	u8 family;			/* constant */
+	u8 proto;			/* constant, the service's */
+	u32 weight;			/* cfg_lock */
+	u32 flags;			/* K8SNET_EP_*; written under cfg_lock,
+					 * READ_ONCE elsewhere
+					 */
+	bool removed;			/* WRITE_ONCE under cfg_lock */
+	/* In which of the published plan's sets it is: BIT(enum
+	 * k8snet_policy). READ_ONCE on the packet path.
+	 */
+	u8 usable;
+	u8 next_usable;			/* while a plan is published; cfg_lock */
+	refcount_t refs;
+	u32 service_id;			/* constant */
+	atomic_t active;		/* live flows; conn.c */
+	atomic_long_t flows;		/* given to it; per new flow */
+	struct list_head node;		/* svc->endpoints; cfg_lock */
+	struct rcu_head rcu;
+};
+
+/* An endpoint as a message gives it. */
+struct k8snet_endpoint_spec {
+	union nf_inet_addr addr;
+	__be16 port;
+	u8 family;
+	bool has_weight;
+	u32 weight;
+	u32 flags, mask;		/* mask 0: flags not given */
+};
+
+/* An endpoint as it is to be once the plan made of it is published. */
+struct k8snet_endpoint_state {
+	struct k8snet_endpoint *ep;
+	u32 weight;
+	u32 flags;
+};
+
+struct k8snet_endpoint *
+k8snet_endpoint_find(struct k8snet_service *svc,
+		     const struct k8snet_endpoint_spec *spec);
+
+/* Drops a reference; the last frees after a grace period. Any context. */
+void k8snet_endpoint_put(struct k8snet_endpoint *ep);
+static inline bool __must_check k8snet_endpoint_get(struct k8snet_endpoint *ep)
+{
+	return refcount_inc_not_zero(&ep->refs);
+}
+
+enum k8snet_merge {
+	K8SNET_MERGE_REPLACE,	/* these instead of those there are */
+	K8SNET_MERGE_ADD,
+	K8SNET_MERGE_CHANGE,
+	K8SNET_MERGE_REMOVE,
+};
+
+/*
+ * What the endpoints of a service will be: an array sorted by address and
+ * port, as both inputs are. Existing endpoints keep their identity, and with
+ * it their counters and flows; new ones are not on the service's list yet
+ * (list_empty()). Nothing of the service is changed. Context: cfg_lock held.
+ */
+int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
+			   const struct k8snet_endpoint_spec *specs,
+			   unsigned int n, enum k8snet_merge how,
+			   struct k8snet_endpoint_state **states,
+			   unsigned int *n_states,
+			   struct netlink_ext_ack *extack);
+/* Frees @states and the endpoints that were made for it. */
+void k8snet_endpoints_merge_undo(struct k8snet_endpoint_state *states,
+				 unsigned int n);
+/* The plan made of @states is published: the endpoints become so. Frees
+ * @states. Context: cfg_lock held; may wait for flows to end.
+ */
+void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
+			     const struct k8snet_plan *plan,
+			     struct k8snet_endpoint_state *states,
+			     unsigned int n);
+
+#endif /* _K8SNET_ENDPOINT_H */

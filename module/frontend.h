@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Frontends: which address, protocol and port is captured for which service. */
+#ifndef _K8SNET_FRONTEND_H
+#define _K8SNET_FRONTEND_H
+
+#include <linux/rhashtable.h>
+
+#include "addr.h"
+#include "netns.h"
+
+struct k8snet_service_spec;
+
+struct k8snet_frontend_key {
+	union nf_inet_addr addr;	/* any for a node port */
+	u8 family;			/* 0 for a node port: both families */
+	u8 proto;
+	__be16 port;
+};
+
+/* A (address, protocol, port) that is captured. */
+struct k8snet_frontend {
+	struct rhash_head hash;		/* kn->frontends */
+	struct k8snet_frontend_key key;	/* constant */
+	u8 type;			/* enum k8snet_frontend_type; constant */
+	struct k8snet_service *svc;	/* constant */
+	struct list_head node;		/* svc->frontends; cfg_lock */
+	struct rcu_head rcu;
+};
+
+/* An address that has frontends, so that other ports of it and pings to it
+ * can be answered.
+ */
+struct k8snet_vip {
+	struct rhash_head hash;		/* kn->vips */
+	union nf_inet_addr addr;
+	u32 family;
+	unsigned int users;		/* frontends; cfg_lock */
+	unsigned int cluster_users;	/* those that are cluster IPs */
+	struct rcu_head rcu;
+};
+
+/* A frontend as a message gives it. */
+struct k8snet_frontend_spec {
+	struct k8snet_frontend_key key;
+	u8 type;
+};
+
+/* The frontend that captures a destination, node ports included, or NULL.
+ * Context: RCU.
+ */
+struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
+						   const union nf_inet_addr *addr,
+						   u8 family, u8 proto,
+						   __be16 port);
+struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
+					 const union nf_inet_addr *addr,
+					 u8 family);
+
+int k8snet_frontend_net_init(struct k8snet_net *kn);
+void k8snet_frontend_net_exit(struct k8snet_net *kn);
+
+/* The rest under cfg_lock. */
+
+/*
+ * May the service have these frontends? Each must be free, or the service's
+ * own and stay or go with this very change. @svc: NULL for a new one.
+ */
+int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
+			   const struct k8snet_service_spec *spec,
+			   struct netlink_ext_ack *extack);
+/*
+ * Publishes the frontends of @spec that are new, keeps those that stay and
+ * takes the others back. On an error the service has what it had.
+ */
+int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
+			    const struct k8snet_service_spec *spec);
+/* Packets do not find it any more; it is freed after a grace period. */
+void k8snet_frontend_unpublish(struct k8snet_net *kn,
+			       struct k8snet_frontend *fe);
+
+#endif /* _K8SNET_FRONTEND_H */
