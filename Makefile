@@ -35,7 +35,7 @@ all: module tool
 
 # "make" without the headers of the running kernel makes the tool, and says so;
 # "make module" fails.
-NO_HEADERS := no kernel headers in $(KDIR): install linux-headers-$(KVER), or \
+NO_HEADERS = no kernel headers in $(KDIR): install linux-headers-$(KVER), or \
 	set KDIR, or take a supported kernel: make module KERNEL=6.1
 
 module:
