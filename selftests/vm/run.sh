@@ -71,7 +71,8 @@ shift $((OPTIND - 1))
 [ $# -gt 0 ] || die "no command; see run.sh -h"
 
 KERNEL_DIR=$(kernel_dir "$K") || exit
-[ -s "$KERNEL_DIR/vmlinux" ] || die "no kernel in $KERNEL_DIR"
+[ -s "$KERNEL_DIR/vmlinux" ] || [ -s "$KERNEL_DIR/bzImage" ] ||
+	die "no kernel in $KERNEL_DIR"
 
 if [ "$MODULE" = build ]; then
 	MODULE=

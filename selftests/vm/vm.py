@@ -136,10 +136,12 @@ def qemu_command(args, job, kernel, logs):
              "rcupdate.rcu_cpu_stall_timeout=60 kasan_multi_shot "
              f"workqueue.watchdog_thresh={60 * args.slow} "
              + " ".join(args.append))
+    image = next(path for path in (kernel + "/bzImage", kernel + "/vmlinux")
+                 if os.path.exists(path))
     command = output_of(HERE + "/qemu.sh").split("\n")[:-1] + [
         "-M", "q35", "-smp", str(args.smp), "-m", str(args.memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-kernel", kernel + "/vmlinux", "-initrd", job + "/initrd",
+        "-kernel", image, "-initrd", job + "/initrd",
         "-append", words, "-serial", f"file:{logs}/kernel.log",
         "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     if accel == "kvm":
