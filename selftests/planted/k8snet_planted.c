@@ -8,7 +8,6 @@
 #include <linux/kthread.h>
 #include <linux/list.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/netdevice.h>
 #include <linux/rcupdate.h>
 #include <linux/rtnetlink.h>
@@ -18,7 +17,6 @@
 
 static DEFINE_SPINLOCK(plant_lock_a);
 static DEFINE_SPINLOCK(plant_lock_b);
-static DEFINE_MUTEX(plant_mutex);
 static void __rcu *plant_pointer;
 static int plant_shift = 40;
 static unsigned long plant_counter;
@@ -48,12 +46,14 @@ static void plant_out_of_bounds(void)
 	kfree(p);
 }
 
-/* Takes a mutex while a spinlock is held: DEBUG_ATOMIC_SLEEP. */
+/* Asks for memory that may have to be waited for while a spinlock is held:
+ * DEBUG_ATOMIC_SLEEP. Taking a mutex there would be lockdep's business, too,
+ * which ends with its first report.
+ */
 static void plant_sleep_in_atomic(void)
 {
 	spin_lock(&plant_lock_a);
-	mutex_lock(&plant_mutex);
-	mutex_unlock(&plant_mutex);
+	kfree(kmalloc(64, GFP_KERNEL));
 	spin_unlock(&plant_lock_a);
 }
 
@@ -95,14 +95,20 @@ static void plant_undefined(void)
 	pr_info("planted: %d\n", 1 << READ_ONCE(plant_shift));
 }
 
-/* Gives back the memory of a running timer: DEBUG_OBJECTS. */
+static void plant_timeout(struct timer_list *timer)
+{
+}
+
+/* Gives back the memory of a running timer: DEBUG_OBJECTS, which then stops
+ * it.
+ */
 static void plant_timer(void)
 {
 	struct timer_list *timer = kzalloc(sizeof(*timer), GFP_KERNEL);
 
 	if (!timer)
 		return;
-	timer_setup(timer, NULL, 0);
+	timer_setup(timer, plant_timeout, 0);
 	mod_timer(timer, jiffies + 1000 * HZ);
 	kfree(timer);
 }

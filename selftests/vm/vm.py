@@ -45,6 +45,7 @@ BOOTS = 3               # a boot that dies before our init: tries in all
 BOOT_LIMIT = 240        # seconds until init, on a busy host
 END_LIMIT = 300         # seconds for clean-up after the command
 UNLOAD_LIMIT = 10       # seconds for unloading the module
+MODULE_SIZE = 1 << 20   # bytes of code, at most
 LOG_LINES = 40          # of the kernel log, printed around trouble
 
 
@@ -133,8 +134,10 @@ def qemu_command(args, job, kernel, logs):
     accel = os.environ.get("K8SNET_ACCEL", "tcg")
     words = ("console=ttyS0 loglevel=5 oops=panic panic=-1 nokaslr "
              "mitigations=off random.trust_cpu=on watchdog_thresh=30 "
-             "rcupdate.rcu_cpu_stall_timeout=60 kasan_multi_shot "
+             "rcupdate.rcu_cpu_stall_timeout=60 "
              f"workqueue.watchdog_thresh={60 * args.slow} "
+             # KASAN does not stop a VM that is to print all of its reports.
+             + ("kasan_multi_shot " if args.warn_ok else "")
              + " ".join(args.append))
     image = next(path for path in (kernel + "/bzImage", kernel + "/vmlinux")
                  if os.path.exists(path))
@@ -322,10 +325,35 @@ def without_foreign_races(lines):
     return kept
 
 
+def name_addresses(job):
+    """Names the functions in kmemleak's backtraces, which it writes when the
+    module is gone."""
+    symbols = []
+    for line in read(job + "/symbols").split("\n"):
+        words = line.split()
+        if len(words) > 2 and words[1] in "tT":
+            symbols.append((int(words[0], 16), words[2], words[-1]))
+    symbols.sort()
+
+    def name(match):
+        address = int(match[1], 16)
+        found = [symbol for symbol in symbols if symbol[0] <= address]
+        if not found or address - found[-1][0] > MODULE_SIZE:
+            return match[0]
+        start, function, module = found[-1]
+        return f"{function}+0x{address - start:x} {module}"
+
+    text = read(job + "/kmemleak")
+    if text and symbols:
+        write(job + "/kmemleak", re.sub(r"(?<=\] )0x([0-9a-f]{16})$", name,
+                                        text, flags=re.M))
+
+
 def judge(args, logs, kept, cut):
     """Status of the run, having said what was wrong with it. LOGS is where
     its logs are, KEPT where they will be."""
     verdict = {}
+    name_addresses(logs + "/job")
     for line in read(logs + "/verdict").split("\n"):
         word, _, rest = line.partition(" ")
         verdict[word] = rest
