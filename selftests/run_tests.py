@@ -30,7 +30,8 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/vm")
-from vm import TROUBLE                 # pylint: disable=wrong-import-position
+# pylint: disable-next=wrong-import-position
+from vm import TROUBLE, without_foreign_races
 
 LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*(#\s*SKIP\b.*)?$", re.IGNORECASE)
@@ -171,7 +172,8 @@ def trouble_since(mark):
     """Lines of the kernel log after MARK, if one of them is a complaint."""
     log = subprocess.run(["dmesg"], check=False, capture_output=True,
                          text=True, errors="replace").stdout
-    lines = log.rpartition(f"k8snet-test: {mark}")[2].split("\n")
+    lines = without_foreign_races(
+        log.rpartition(f"k8snet-test: {mark}")[2].split("\n"))
     for number, line in enumerate(lines):
         if TROUBLE.search(line):
             return lines[max(0, number - 3):number + 40]
