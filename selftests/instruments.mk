@@ -18,6 +18,12 @@ check-sanitized:
 		$(patsubst selftests/%,%,$(wildcard selftests/tool*.sh \
 			selftests/tool*.py)))
 
+#:   make mutants            whether each test can fail: runs it on sources
+#:                           broken on purpose; TEST=name for one test
+mutants:
+	@$(DEPS) build kernel vm test dkms
+	@selftests/mutants/mutants.py $(TEST)
+
 #:   make coverage           lines of module/ that the tests execute, by file
 coverage:
 	@$(DEPS) build kernel vm test source
@@ -33,4 +39,4 @@ style:
 	@$(DEPS) build source static
 	@selftests/static/static.sh style
 
-.PHONY: check-all check-sanitized coverage static style
+.PHONY: check-all check-sanitized mutants coverage static style
