@@ -292,6 +292,29 @@ multicast_from_node()	# ADDRESS
 run_test "multicast from the node reaches pods, their answers the node" \
 	multicast_from_node ff02::1
 
+floods()
+{
+	local pod
+
+	for pod in pod1 pod2; do
+		in_ns "${!pod}" timeout 20 tcpdump -lnni eth0 --immediate-mode \
+			-Q in 'udp port 5353' > "$TMP/$pod" 2> "$TMP/$pod.err" &
+		busywait 10 grep -q 'listening on' "$TMP/$pod.err"
+	done
+	in_ns "$node" python3 "$LIB_DIR/lib/frame.py" cnio0 - \
+		udp:src=10.200.0.1,dst=10.200.0.255,dport=5353,ed=ff:ff:ff:ff:ff:ff \
+		udp:src=10.200.0.1,dst=224.0.0.251,dport=5353,ed=01:00:5e:00:00:fb \
+		udp:src=fd00:10:200::1,dst=ff02::fb,dport=5353,ed=33:33:00:00:00:fb
+	for pod in pod1 pod2; do
+		busywait 10 grep -q '10.200.0.255.5353' "$TMP/$pod"
+		busywait 10 grep -q '224.0.0.251.5353' "$TMP/$pod"
+		busywait 10 grep -q 'ff02::fb.5353' "$TMP/$pod"
+	done
+	kill %1 %2 2> /dev/null || :
+	wait
+}
+run_test "broadcast and multicast from the node reaches every pod" floods
+
 hears()
 {
 	local out=$TMP/heard

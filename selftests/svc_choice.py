@@ -6,6 +6,7 @@
 Bounds on random choices are five standard deviations: one run in a million
 fails by chance.
 """
+import itertools
 import json
 import math
 import os
@@ -38,10 +39,15 @@ def service(number, more, weights=(1, 1, 1), proto="udp", families=(4, 6)):
     return f"{text} {more}\n"
 
 
+# A source port that comes again within half a minute would find its old flow,
+# which asks nobody: each new flow has the next one.
+SPORT = itertools.count(10000)
+
+
 def spread(c, number, count, family=4, host="p00"):
     """How many of COUNT new flows each endpoint gets."""
-    asks = gather([Ask(c[host], "udp", vip(family, number), 80)
-                   for _ in range(count)], timeout=8, width=16)
+    asks = gather([Ask(c[host], "udp", vip(family, number), 80,
+                       sport=next(SPORT)) for _ in range(count)], timeout=8, width=16)
     got = {}
     for one in asks:
         check(not one.error, f"no answer: {one}")
@@ -94,7 +100,8 @@ def schedulers(tap, c, genl):
 
     def no_burst():
         """Each eight flows in a row have 1, 2 and 5."""
-        names = [ask(c["p00"], "udp", vip(4, 4), 80).name for _ in range(24)]
+        names = [ask(c["p00"], "udp", vip(4, 4), 80,
+                     sport=next(SPORT)).name for _ in range(24)]
         for i in range(0, 24, 8):
             part = names[i:i + 8]
             expect([part.count(pod) for pod in PODS], [1, 2, 5],
