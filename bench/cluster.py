@@ -17,8 +17,9 @@ import subprocess
 
 UDP_PORTS = (80, 81)        # of the measured UDP services
 TARGET = {80: 8080, 81: 8081}
-NODE_PORT_LOCAL = 30001
-NODE_PORT_REMOTE = 30002
+# A node port is one service's in both families, and here each has its own.
+NODE_PORT_LOCAL = {4: 30001, 6: 30003}
+NODE_PORT_REMOTE = {4: 30002, 6: 30004}
 BRIDGE = "cni0"
 
 
@@ -80,11 +81,11 @@ def measured(family):
             out.append(Service(
                 f"local-{family}-{proto}-{port}:p", proto, at.vip_local, port,
                 [(at.b, TARGET[port], True)],
-                NODE_PORT_LOCAL if first else 0))
+                NODE_PORT_LOCAL[family] if first else 0))
     for proto in ("tcp", "udp"):
         out.append(Service(
             f"remote-{family}-{proto}-80:p", proto, at.vip_remote, 80,
-            [(at.c, TARGET[80], False)], NODE_PORT_REMOTE))
+            [(at.c, TARGET[80], False)], NODE_PORT_REMOTE[family]))
     return out
 
 

@@ -217,7 +217,8 @@ class Bench:
         if not self.path.service:
             return client, client_addr, server_addr, None, server, server_addr
         if service == "node":
-            port = (NODE_PORT_LOCAL if server == "b" else NODE_PORT_REMOTE)
+            port = (NODE_PORT_LOCAL if server == "b"
+                    else NODE_PORT_REMOTE)[family]
         else:
             port = 80
         return (client, client_addr, getattr(at, service), port, server,

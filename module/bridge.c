@@ -11,6 +11,7 @@
 
 #include "bridge.h"
 #include "fib.h"
+#include "flow.h"
 #include "netlink.h"
 #include "netns.h"
 #include "pod.h"
@@ -80,10 +81,52 @@ static void bridge_uninit(struct net_device *dev)
 	}
 }
 
+/* The packets of known flows pass the bridge by; to who asks they came in and
+ * went out as all others.
+ */
+static void bridge_get_stats64(struct net_device *dev,
+			       struct rtnl_link_stats64 *stats)
+{
+	const struct k8snet_bridge *br = k8snet_bridge_priv(dev);
+	const struct k8snet_flow_stats *s;
+	unsigned int start;
+	u64 packets, bytes;
+	int cpu;
+
+	dev_get_tstats64(dev, stats);
+	for_each_possible_cpu(cpu) {
+		s = per_cpu_ptr(br->flow_stats, cpu);
+		do {
+			start = u64_stats_fetch_begin(&s->syncp);
+			packets = u64_stats_read(&s->packets);
+			bytes = u64_stats_read(&s->bytes);
+		} while (u64_stats_fetch_retry(&s->syncp, start));
+		stats->rx_packets += packets;
+		stats->rx_bytes += bytes;
+		stats->tx_packets += packets;
+		stats->tx_bytes += bytes;
+	}
+}
+
+static int bridge_init(struct net_device *dev)
+{
+	struct k8snet_bridge *br = k8snet_bridge_priv(dev);
+
+	br->flow_stats = netdev_alloc_pcpu_stats(struct k8snet_flow_stats);
+	return br->flow_stats ? 0 : -ENOMEM;
+}
+
+/* priv_destructor */
+static void bridge_free(struct net_device *dev)
+{
+	free_percpu(k8snet_bridge_priv(dev)->flow_stats);
+}
+
 static const struct net_device_ops bridge_netdev_ops = {
+	.ndo_init = bridge_init,
 	.ndo_uninit = bridge_uninit,
 	.ndo_start_xmit = k8snet_bridge_xmit,
-	.ndo_get_stats64 = dev_get_tstats64,
+	.ndo_get_stats64 = bridge_get_stats64,
 	.ndo_change_mtu = bridge_change_mtu,
 	.ndo_set_mac_address = eth_mac_addr,
 	.ndo_validate_addr = eth_validate_addr,
@@ -142,6 +185,7 @@ static void bridge_setup(struct net_device *dev)
 	dev->ethtool_ops = &bridge_ethtool_ops;
 	SET_NETDEV_DEVTYPE(dev, &bridge_type);
 	dev->needs_free_netdev = true;
+	dev->priv_destructor = bridge_free;
 	dev->pcpu_stat_type = NETDEV_PCPU_STAT_TSTATS;
 	dev->min_mtu = ETH_MIN_MTU;
 	dev->max_mtu = ETH_MAX_MTU;

@@ -33,6 +33,10 @@ struct k8snet_bridge {
 	 * which name no pod. cfg_lock to change, RCU.
 	 */
 	struct hlist_head lladdrs[K8SNET_LLADDR_BUCKETS];
+	/* From newlink until the device is freed, a grace period after no
+	 * flow that names it is current any more.
+	 */
+	struct k8snet_flow_stats __percpu *flow_stats;
 };
 
 struct k8snet_bridge_addr {

@@ -12,6 +12,8 @@
 #include <linux/udp.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netfilter/nf_conntrack_l4proto.h>
+#include <net/arp.h>
+#include <net/ndisc.h>
 #include <net/sch_generic.h>
 
 #include "flow.h"
@@ -28,6 +30,10 @@ static bool flow_refresh(struct k8snet_net *kn, struct k8snet_flow *f)
 	u32 timeout;
 
 	if (nf_ct_is_expired(ct)) {
+		k8snet_flow_remove(kn, f);
+		return false;
+	}
+	if (f->route && !k8snet_flow_hop_current(kn, f)) {
 		k8snet_flow_remove(kn, f);
 		return false;
 	}
@@ -48,33 +54,46 @@ static bool flow_refresh(struct k8snet_net *kn, struct k8snet_flow *f)
 /* Would what is attached to the way to a pod see and perhaps keep the packet?
  * A queueing discipline (bandwidth limits), tc and netfilter egress on the
  * bridge's port, XDP on the pod's device. (Generic XDP and tc ingress there
- * come after us.)
+ * come after us.) None of them tells that it has come.
  */
-static bool pod_path_plain(const struct net_device *port,
-			   const struct net_device *peer)
+static __always_inline bool pod_path_plain(const struct k8snet_flow *f)
 {
-	const struct netdev_queue *txq = netdev_get_tx_queue(port, 0);
+	const struct net_device *peer = f->peer;
 
-	return !k8snet_dev_has_nf_egress(port) &&
-	       !k8snet_dev_has_tc_egress(port) &&
-	       !rcu_dereference(txq->qdisc)->enqueue &&
+	return peer->flags & IFF_UP &&
+	       !k8snet_dev_has_nf_egress(f->out) &&
+	       !k8snet_dev_has_tc_egress(f->out) &&
+	       !rcu_dereference(f->txq->qdisc)->enqueue &&
 	       !peer->xdp_state[XDP_MODE_DRV].prog &&
 	       !peer->xdp_state[XDP_MODE_DRV].link;
 }
 
-/* The pod's end of the port, if packets may be put there; else NULL. */
-static struct net_device *pod_device(const struct k8snet_flow *f)
+/* Has the device nothing to do to the packet that it cannot do? */
+static __always_inline bool offload_done(const struct sk_buff *skb,
+					 const struct k8snet_flow *f)
 {
-	const struct net_device_ops *ops = f->port->netdev_ops;
-	struct net_device *peer;
+	return likely(f->offloads) ||
+	       (skb->ip_summed != CHECKSUM_PARTIAL && !skb_is_gso(skb) &&
+		!skb_is_nonlinear(skb));
+}
 
-	if (unlikely(!ops->ndo_get_peer_dev || !netif_running(f->port)))
-		return NULL;
-	peer = ops->ndo_get_peer_dev(f->port);
-	if (unlikely(!peer || !(peer->flags & IFF_UP) ||
-		     !pod_path_plain(f->port, peer)))
-		return NULL;
-	return peer;
+/* The same of an uplink, for a packet that needs nothing done to it: no
+ * queueing discipline, nobody who looks on. Then what dev_queue_xmit() does
+ * besides calling the device has no effect. One that locks itself (tunnels,
+ * veth), or there would be the transmit lock to take. One that is down has a
+ * queueing discipline, which drops.
+ */
+static __always_inline bool uplink_path_plain(const struct k8snet_flow *f,
+					      const struct sk_buff *skb)
+{
+	struct net_device *dev = f->out;
+
+	return !rcu_dereference(f->txq->qdisc)->enqueue &&
+	       f->lltx && dev->real_num_tx_queues == 1 &&
+	       !skb_is_gso(skb) && offload_done(skb, f) &&
+	       !k8snet_dev_has_nf_egress(dev) &&
+	       !k8snet_dev_has_tc_egress(dev) && !dev_nit_active(dev) &&
+	       !netif_xmit_stopped(f->txq);
 }
 
 static bool too_big(const struct sk_buff *skb, unsigned int mtu)
@@ -83,79 +102,75 @@ static bool too_big(const struct sk_buff *skb, unsigned int mtu)
 	       (!skb_is_gso(skb) || !skb_gso_validate_network_len(skb, mtu));
 }
 
-/* A shared packet cannot get more headroom than it has. */
-static bool room_for_header(const struct sk_buff *skb,
-			    const struct net_device *dev)
-{
-	return !skb_shared(skb) ||
-	       skb_headroom(skb) >= LL_RESERVED_SPACE(dev);
-}
-
 /* One checksum field of the transport header. See
  * inet_proto_csum_replace_by_diff(): where the device is to finish it, only
  * the pseudo-header is in it yet.
  */
-static __always_inline void l4_csum_update(struct sk_buff *skb, __sum16 *check,
-					   const struct k8snet_flow *f,
-					   bool ipv6)
+static __always_inline void l4_csum_update(const struct sk_buff *skb,
+					   __sum16 *check,
+					   const struct k8snet_flow *f)
 {
-	if (skb->ip_summed == CHECKSUM_PARTIAL) {
+	if (skb->ip_summed == CHECKSUM_PARTIAL)
 		*check = ~csum_fold(csum_add(f->addr_diff,
 					     csum_unfold(*check)));
-		return;
-	}
-	*check = csum_fold(csum_add(f->full_diff, ~csum_unfold(*check)));
-	/* The IPv4 header sums up to the same as before; the transport header
-	 * has changed by minus what its pseudo-header has.
-	 */
-	if (skb->ip_summed == CHECKSUM_COMPLETE && !ipv6)
-		skb->csum = csum_sub(skb->csum, f->addr_diff);
+	else
+		*check = csum_fold(csum_add(f->full_diff,
+					    ~csum_unfold(*check)));
 }
 
-static __always_inline void l4_translate(struct sk_buff *skb,
-					 const struct k8snet_flow *f,
-					 unsigned int thoff, bool ipv6)
+/*
+ * What a device has summed up over the whole packet (CHECKSUM_COMPLETE). The
+ * transport header has changed by minus what its pseudo-header has. IPv4's
+ * header sums up to the same as before, IPv6's has new addresses, which
+ * balance that, and one hop less.
+ */
+static __always_inline void skb_csum_update(struct sk_buff *skb,
+					    const struct k8snet_flow *f,
+					    const u8 family)
 {
-	void *th = skb_network_header(skb) + thoff;
+	if (likely(skb->ip_summed != CHECKSUM_COMPLETE))
+		return;
+	if (family == NFPROTO_IPV4)
+		skb->csum = csum_sub(skb->csum, f->addr_diff);
+	else
+		skb->csum = csum_sub(skb->csum, (__force __wsum)htons(1));
+}
+
+/* Writes what the flow says into the packet, @nh being its network header. */
+static __always_inline void translate(struct sk_buff *skb, void *nh,
+				      const struct k8snet_flow *f,
+				      const u8 family)
+{
+	const unsigned int hlen = family == NFPROTO_IPV4 ?
+				  sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	struct udphdr *uh = nh + hlen;
+	struct tcphdr *th = nh + hlen;
+	struct ipv6hdr *ip6h = nh;
+	struct iphdr *iph = nh;
 
 	if (f->proto == IPPROTO_TCP) {
-		struct tcphdr *tcph = th;
-
-		l4_csum_update(skb, &tcph->check, f, ipv6);
-	} else {
-		struct udphdr *uh = th;
-
-		if (uh->check || skb->ip_summed == CHECKSUM_PARTIAL) {
-			l4_csum_update(skb, &uh->check, f, ipv6);
-			if (!uh->check)
-				uh->check = CSUM_MANGLED_0;
-		}
+		l4_csum_update(skb, &th->check, f);
+		skb_csum_update(skb, f, family);
+	} else if (uh->check || skb->ip_summed == CHECKSUM_PARTIAL) {
+		l4_csum_update(skb, &uh->check, f);
+		if (!uh->check)
+			uh->check = CSUM_MANGLED_0;
+		skb_csum_update(skb, f, family);
+	} else if (skb->ip_summed == CHECKSUM_COMPLETE) {
+		skb->ip_summed = CHECKSUM_NONE;
 	}
-	memcpy(th, &f->ports, sizeof(f->ports));
-}
-
-static __always_inline void ipv4_translate(struct sk_buff *skb,
-					   const struct k8snet_flow *f)
-{
-	struct iphdr *iph = ip_hdr(skb);
-
-	l4_translate(skb, f, sizeof(*iph), false);
-	iph->saddr = f->src.ip;
-	iph->daddr = f->dst.ip;
-	iph->check = csum_fold(csum_add(f->addr_diff,
-					~csum_unfold(iph->check)));
-	ip_decrease_ttl(iph);
-}
-
-static __always_inline void ipv6_translate(struct sk_buff *skb,
-					   const struct k8snet_flow *f)
-{
-	struct ipv6hdr *ip6h = ipv6_hdr(skb);
-
-	l4_translate(skb, f, sizeof(*ip6h), true);
-	ip6h->saddr = f->src.in6;
-	ip6h->daddr = f->dst.in6;
-	ip6h->hop_limit--;
+	memcpy(nh + hlen, &f->ports, sizeof(f->ports));
+	if (family == NFPROTO_IPV4) {
+		iph->saddr = f->src.ip;
+		iph->daddr = f->dst.ip;
+		iph->ttl--;
+		iph->check = csum_fold(csum_add(f->hdr_diff,
+						~csum_unfold(iph->check)));
+	} else {
+		ip6h->saddr = f->src.in6;
+		ip6h->daddr = f->dst.in6;
+		ip6h->hop_limit--;
+	}
 }
 
 /* Is the flow still what it was when it was learned, and the packet one that
@@ -201,154 +216,237 @@ static __always_inline void packet_scrub(struct sk_buff *skb,
 	nf_reset_trace(skb);
 }
 
+/* Everything that counts a packet of a known flow. Context: BH off. */
 static __always_inline void flow_count(struct k8snet_net *kn,
 				       struct k8snet_flow *f,
 				       const struct sk_buff *skb)
 {
-	WRITE_ONCE(f->packets, f->packets + 1);
-	WRITE_ONCE(f->bytes, f->bytes + skb->len);
-	nf_ct_acct_update(f->ct, f->dir, skb->len);
-	dev_sw_netstats_rx_add(f->bridge, skb->len);
-	dev_sw_netstats_tx_add(f->bridge, 1, skb->len);
+	struct k8snet_flow_stats *stats = this_cpu_ptr(f->stats);
+	unsigned int len = skb->len;
+
+	/* One that is lost to another CPU is not missed (flow.h). */
+	data_race(f->packets++);
+	data_race(f->bytes += len);
+	u64_stats_update_begin(&stats->syncp);
+	u64_stats_inc(&stats->packets);
+	u64_stats_add(&stats->bytes, len);
+	u64_stats_update_end(&stats->syncp);
+	if (f->acct) {
+		atomic64_inc(&f->acct->packets);
+		atomic64_add(len, &f->acct->bytes);
+	}
 	k8snet_stat_inc(kn, FLOW_PACKETS);
+}
+
+static __always_inline void output_pod(struct sk_buff *skb,
+				       const struct k8snet_flow *f)
+{
+	memcpy(skb_mac_header(skb), f->macs, sizeof(f->macs));
+	skb->dev = f->peer;
+}
+
+/*
+ * The next hop's Ethernet header, as the neighbour entry has it ready; NULL if
+ * the entry wants to see the packet (it is to be asked for, or to be checked),
+ * or the device is another than Ethernet. A reader that loses the race with a
+ * change of the MAC leaves it to the stack's way, too.
+ */
+static __always_inline struct neighbour *hop_neigh(const struct k8snet_flow *f)
+{
+	struct neighbour *n;
+
+	if (f->nexthop6)
+		n = __ipv6_neigh_lookup_noref(f->out, &f->nexthop.in6);
+	else
+		n = __ipv4_neigh_lookup_noref(f->out,
+					      (__force u32)f->nexthop.ip);
+	if (unlikely(!n || !(READ_ONCE(n->nud_state) & NUD_CONNECTED) ||
+		     READ_ONCE(n->hh.hh_len) != ETH_HLEN))
+		return NULL;
+	return n;
+}
+
+/* The way to a node when its neighbour entry is ready. Consumes @skb. */
+static __always_inline void output_hop(struct sk_buff *skb,
+				       const struct k8snet_flow *f,
+				       const struct neighbour *n)
+{
+	const struct hh_cache *hh = &n->hh;
+	unsigned int seq;
+
+	__skb_push(skb, ETH_HLEN);
+	do {
+		seq = read_seqbegin(&hh->hh_lock);
+		memcpy(skb->data,
+		       (const u8 *)hh->hh_data + HH_DATA_OFF(ETH_HLEN),
+		       ETH_HLEN);
+	} while (read_seqretry(&hh->hh_lock, seq));
+	skb_reset_mac_header(skb);
+	skb->dev = f->out;
+	if (unlikely(!uplink_path_plain(f, skb))) {
+		dev_queue_xmit(skb);
+		return;
+	}
+	skb_set_queue_mapping(skb, 0);
+	if (unlikely(netdev_start_xmit(skb, f->out, f->txq, false) ==
+		     NETDEV_TX_BUSY))
+		kfree_skb(skb);
+}
+
+/* The same when it is not. */
+static void output_hop_slow(struct k8snet_net *kn, struct sk_buff *skb,
+			    const struct k8snet_flow *f)
+{
+	struct dst_entry *dst = k8snet_route_dst(kn, f->route, NULL);
+
+	if (!dst) {
+		k8snet_stat_inc(kn, NO_ROUTE);
+		kfree_skb(skb);
+		return;
+	}
+	skb_dst_set(skb, dst);
+	k8snet_forward_to_node(f->route, skb);
+}
+
+static __always_inline unsigned int l4_len(u8 proto)
+{
+	return proto == IPPROTO_TCP ? sizeof(struct tcphdr) :
+				      sizeof(struct udphdr);
 }
 
 static __always_inline enum k8snet_flow_verdict
 flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
-	    u8 family, unsigned int thlen)
+	    const u8 family)
 {
 	const unsigned int hlen = family == NFPROTO_IPV4 ?
 				  sizeof(struct iphdr) : sizeof(struct ipv6hdr);
-	struct net_device *peer = NULL;
-	struct dst_entry *dst = NULL;
+	struct neighbour *n = NULL;
 
-	if (f->route) {
-		dst = k8snet_route_dst(kn, f->route, NULL);
-		if (unlikely(!dst))
+	if (unlikely(too_big(skb, f->mtu)))
+		return K8SNET_FLOW_MISS;
+	if (f->peer) {
+		if (unlikely(!pod_path_plain(f) || !offload_done(skb, f)))
 			return K8SNET_FLOW_MISS;
-		if (unlikely(too_big(skb, dst_mtu(dst)) ||
-			     !room_for_header(skb, dst_dev(dst))))
-			goto miss;
 	} else {
-		peer = pod_device(f);
-		if (unlikely(!peer || too_big(skb, f->mtu)))
+		n = hop_neigh(f);
+		/* A shared packet cannot get more than it has. */
+		if (unlikely(skb_headroom(skb) < f->headroom) &&
+		    (skb_shared(skb) || skb_cow_head(skb, f->headroom)))
 			return K8SNET_FLOW_MISS;
 	}
 	if (skb_cloned(skb) &&
-	    unlikely(skb_ensure_writable(skb, hlen + thlen)))
-		goto miss;
+	    unlikely(skb_ensure_writable(skb, hlen + l4_len(f->proto))))
+		return K8SNET_FLOW_MISS;
 
-	if (family == NFPROTO_IPV4)
-		ipv4_translate(skb, f);
-	else
-		ipv6_translate(skb, f);
+	translate(skb, skb_network_header(skb), f, family);
 	flow_count(kn, f, skb);
-
 	packet_scrub(skb, f);
-	if (dst) {
-		skb_dst_set(skb, dst);
-		k8snet_forward_to_node(f->route, skb);
-		return K8SNET_FLOW_CONSUMED;
+	if (f->peer) {
+		output_pod(skb, f);
+		return K8SNET_FLOW_POD;
 	}
-	ether_addr_copy(eth_hdr(skb)->h_dest, f->h_dest);
-	ether_addr_copy(eth_hdr(skb)->h_source, f->h_source);
-	skb->dev = peer;
-	return K8SNET_FLOW_POD;
-
-miss:
-	dst_release(dst);
-	return K8SNET_FLOW_MISS;
+	if (likely(n))
+		output_hop(skb, f, n);
+	else
+		output_hop_slow(kn, skb, f);
+	return K8SNET_FLOW_CONSUMED;
 }
 
-/* Bytes of transport header that are needed, or 0 for a miss. Only a TCP
- * segment that neither opens nor closes is carried.
+/* Makes the headers lie in one piece, where they do not or the packet is
+ * short.
  */
-static __always_inline unsigned int l4_check(struct sk_buff *skb, u8 proto,
-					     unsigned int thoff)
+static noinline bool headers_pull(struct sk_buff *skb, bool ipv6)
 {
-	const struct tcphdr *th;
+	unsigned int hlen = ipv6 ? sizeof(struct ipv6hdr) :
+				   sizeof(struct iphdr);
+	u8 proto;
 
-	if (proto == IPPROTO_UDP)
-		return pskb_may_pull(skb, thoff + sizeof(struct udphdr)) ?
-		       sizeof(struct udphdr) : 0;
-	if (proto != IPPROTO_TCP ||
-	    !pskb_may_pull(skb, thoff + sizeof(struct tcphdr)))
-		return 0;
-	th = (void *)(skb_network_header(skb) + thoff);
-	if (tcp_flag_word(th) & (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST))
-		return 0;
-	return sizeof(struct tcphdr);
+	if (!pskb_may_pull(skb, hlen))
+		return false;
+	proto = ipv6 ? ipv6_hdr(skb)->nexthdr : ip_hdr(skb)->protocol;
+	return pskb_may_pull(skb, hlen + (proto == IPPROTO_TCP ?
+					  sizeof(struct tcphdr) :
+					  sizeof(struct udphdr)));
 }
 
-static enum k8snet_flow_verdict rx_ipv4(struct k8snet_net *kn,
-					struct sk_buff *skb)
+/* The headers that are needed in one piece? */
+static __always_inline bool headers_whole(struct sk_buff *skb, const bool ipv6)
+{
+	const unsigned int most = sizeof(struct tcphdr) +
+		(ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+
+	return likely(skb_headlen(skb) >= most) || headers_pull(skb, ipv6);
+}
+
+/* Only UDP, and a TCP segment that neither opens nor closes. */
+static __always_inline bool l4_carried(const void *transport, u8 proto)
+{
+	if (proto == IPPROTO_TCP)
+		return !(tcp_flag_word(transport) &
+			 (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST));
+	return proto == IPPROTO_UDP;
+}
+
+/* Padding of short frames goes; a length that lies is the stack's. */
+static __always_inline bool length_settle(struct sk_buff *skb,
+					  unsigned int len,
+					  unsigned int hlen)
+{
+	return likely(skb->len == len) ||
+	       (len >= hlen && skb->len > len && !pskb_trim_rcsum(skb, len));
+}
+
+static __always_inline enum k8snet_flow_verdict
+rx_ipv4(struct k8snet_net *kn, struct sk_buff *skb)
 {
 	struct k8snet_flow_key4 key;
 	const struct iphdr *iph;
 	struct k8snet_flow *f;
-	unsigned int thlen, len;
 
-	if (unlikely(!pskb_may_pull(skb, sizeof(*iph))))
+	if (!headers_whole(skb, false))
 		return K8SNET_FLOW_MISS;
 	iph = ip_hdr(skb);
 	if (unlikely(*(const u8 *)iph != 0x45 || ip_is_fragment(iph) ||
-		     iph->ttl <= 1))
-		return K8SNET_FLOW_MISS;
-	thlen = l4_check(skb, iph->protocol, sizeof(*iph));
-	if (!thlen)
+		     iph->ttl <= 1 || !l4_carried(iph + 1, iph->protocol)))
 		return K8SNET_FLOW_MISS;
 
-	iph = ip_hdr(skb);
 	key.src = iph->saddr;
 	key.dst = iph->daddr;
 	memcpy(&key.ports, iph + 1, sizeof(key.ports));
 	key.iif_proto = (u32)skb->dev->ifindex << 8 | iph->protocol;
 	f = k8snet_flow_lookup4(kn, &key);
-	if (!f || !flow_usable(kn, f, skb))
+	if (!f || !flow_usable(kn, f, skb) ||
+	    !length_settle(skb, ntohs(iph->tot_len),
+			   sizeof(*iph) + l4_len(f->proto)))
 		return K8SNET_FLOW_MISS;
-
-	/* Padding of short frames; a length that lies is the stack's. */
-	len = ntohs(iph->tot_len);
-	if (unlikely(skb->len != len) &&
-	    (len < sizeof(*iph) + thlen || skb->len < len ||
-	     pskb_trim_rcsum(skb, len)))
-		return K8SNET_FLOW_MISS;
-	return flow_output(kn, skb, f, NFPROTO_IPV4, thlen);
+	return flow_output(kn, skb, f, NFPROTO_IPV4);
 }
 
-static enum k8snet_flow_verdict rx_ipv6(struct k8snet_net *kn,
-					struct sk_buff *skb)
+static __always_inline enum k8snet_flow_verdict
+rx_ipv6(struct k8snet_net *kn, struct sk_buff *skb)
 {
 	const struct ipv6hdr *ip6h;
 	struct k8snet_flow_key6 key;
 	struct k8snet_flow *f;
-	unsigned int thlen, len;
 
-	if (unlikely(!pskb_may_pull(skb, sizeof(*ip6h))))
+	if (!headers_whole(skb, true))
 		return K8SNET_FLOW_MISS;
 	ip6h = ipv6_hdr(skb);
-	if (unlikely(ip6h->version != 6 || ip6h->hop_limit <= 1))
-		return K8SNET_FLOW_MISS;
-	thlen = l4_check(skb, ip6h->nexthdr, sizeof(*ip6h));
-	if (!thlen)
+	if (unlikely(ip6h->version != 6 || ip6h->hop_limit <= 1 ||
+		     !l4_carried(ip6h + 1, ip6h->nexthdr)))
 		return K8SNET_FLOW_MISS;
 
-	ip6h = ipv6_hdr(skb);
 	key.src = ip6h->saddr;
 	key.dst = ip6h->daddr;
 	memcpy(&key.ports, ip6h + 1, sizeof(key.ports));
 	key.iif_proto = (u32)skb->dev->ifindex << 8 | ip6h->nexthdr;
 	f = k8snet_flow_lookup6(kn, &key);
-	if (!f || !flow_usable(kn, f, skb))
+	/* A length of 0 is a jumbogram's or that of GSO beyond 64 kB. */
+	if (!f || !flow_usable(kn, f, skb) ||
+	    !length_settle(skb, ntohs(ip6h->payload_len) + sizeof(*ip6h),
+			   sizeof(*ip6h) + l4_len(f->proto)))
 		return K8SNET_FLOW_MISS;
-
-	/* 0 is a jumbogram or GSO beyond 64 kB. */
-	len = ntohs(ip6h->payload_len) + sizeof(*ip6h);
-	if (unlikely(skb->len != len) &&
-	    (len < sizeof(*ip6h) + thlen || skb->len < len ||
-	     pskb_trim_rcsum(skb, len)))
-		return K8SNET_FLOW_MISS;
-	return flow_output(kn, skb, f, NFPROTO_IPV6, thlen);
+	return flow_output(kn, skb, f, NFPROTO_IPV6);
 }
 
 enum k8snet_flow_verdict k8snet_flow_rx(struct k8snet_net *kn,

@@ -2,7 +2,10 @@
 /* The flow table: learning, expiry, and the ingress hooks of uplinks. */
 
 #include <linux/etherdevice.h>
+#include <linux/random.h>
 #include <linux/slab.h>
+#include <net/ip6_route.h>
+#include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netfilter/nf_conntrack_core.h>
 #include <net/netfilter/nf_conntrack_helper.h>
 #include <net/netfilter/nf_conntrack_l4proto.h>
@@ -15,6 +18,9 @@
 static struct kmem_cache *flow_cache;
 
 enum { FLOW_SCAN_MS = 2000 };
+
+
+u64 k8snet_flow_secret[6] __ro_after_init;
 
 static const struct rhashtable_params flow4_params = {
 	.head_offset = offsetof(struct k8snet_flow, hash),
@@ -33,18 +39,6 @@ static const struct rhashtable_params flow6_params = {
 	.obj_cmpfn = k8snet_flow_cmp6,
 	.automatic_shrinking = true,
 };
-
-struct k8snet_flow *k8snet_flow_lookup4(struct k8snet_net *kn,
-					const struct k8snet_flow_key4 *key)
-{
-	return rhashtable_lookup(&kn->flows4, key, flow4_params);
-}
-
-struct k8snet_flow *k8snet_flow_lookup6(struct k8snet_net *kn,
-					const struct k8snet_flow_key6 *key)
-{
-	return rhashtable_lookup(&kn->flows6, key, flow6_params);
-}
 
 void k8snet_flow_invalidate(struct k8snet_net *kn)
 {
@@ -255,6 +249,7 @@ static int netdev_event(struct notifier_block *nb, unsigned long event,
 	case NETDEV_GOING_DOWN:
 	case NETDEV_DOWN:
 	case NETDEV_CHANGE:
+	case NETDEV_FEAT_CHANGE:
 	case NETDEV_CHANGEMTU:
 	case NETDEV_CHANGEADDR:
 	case NETDEV_CHANGEUPPER:
@@ -349,6 +344,8 @@ static void flow_set_tuples(struct k8snet_flow *f,
 	memcpy(&f->ports, out_ports, sizeof(out_ports));
 	f->addr_diff = csum_add(words_diff(&in->src.u3, &f->src, words),
 				words_diff(&in->dst.u3, &f->dst, words));
+	/* TTL is the upper byte of its word. */
+	f->hdr_diff = csum_sub(f->addr_diff, (__force __wsum)htons(0x100));
 	f->full_diff = csum_add(f->addr_diff,
 				words_diff(in_ports, out_ports, 1));
 }
@@ -393,6 +390,109 @@ static bool skb_is_translated(const struct sk_buff *skb,
 	       k8snet_addr_equal(&dst, &f->dst);
 }
 
+/* Does a device take packets as senders like to leave them: not segmented, not
+ * summed up, in pieces? To one that does not, such packets go by
+ * dev_queue_xmit(), which does what it lacks.
+ */
+static bool flow_offloads(const struct net_device *dev)
+{
+	const netdev_features_t wanted = NETIF_F_HW_CSUM | NETIF_F_SG |
+					 NETIF_F_TSO | NETIF_F_TSO6;
+
+	return (dev->features & wanted) == wanted;
+}
+
+/* The way to a pod: past the port, into the pod's end of it. */
+static bool flow_to_pod(struct k8snet_flow *f, const struct k8snet_bridge *br,
+			const struct k8snet_pod *pod)
+{
+	struct net_device *port = pod->port->dev;
+	const struct net_device_ops *ops = port->netdev_ops;
+
+	if (!ops->ndo_get_peer_dev)
+		return false;
+	f->peer = ops->ndo_get_peer_dev(port);
+	if (!f->peer)
+		return false;
+	f->out = port;
+	f->txq = netdev_get_tx_queue(port, 0);
+	f->oif = port->ifindex;
+	f->mtu = READ_ONCE(port->mtu);
+	f->offloads = flow_offloads(port);
+	ether_addr_copy(f->macs, pod->lladdr);
+	ether_addr_copy(f->macs + ETH_ALEN, br->dev->dev_addr);
+	return true;
+}
+
+/* The next hop towards the node of a pod route. */
+struct flow_hop {
+	struct net_device *dev;
+	union nf_inet_addr addr;
+	bool ipv6;
+	unsigned int mtu;
+};
+
+static bool flow_hop_find(struct k8snet_net *kn, struct k8snet_route *r,
+			  struct flow_hop *hop)
+{
+	const struct rtable *rt;
+	struct dst_entry *dst;
+
+	dst = k8snet_route_dst(kn, r, NULL);
+	if (!dst)
+		return false;
+	memset(hop, 0, sizeof(*hop));
+	hop->dev = dst_dev(dst);
+	hop->mtu = dst_mtu(dst);
+	if (r->prefix.family == NFPROTO_IPV6) {
+		hop->ipv6 = true;
+		hop->addr.in6 = *rt6_nexthop(dst_rt6_info(dst), &r->via.in6);
+	} else {
+		rt = dst_rtable(dst);
+		hop->ipv6 = rt->rt_gw_family == AF_INET6;
+		if (hop->ipv6)
+			hop->addr.in6 = rt->rt_gw6;
+		else
+			hop->addr.ip = rt_nexthop(rt, r->via.ip);
+	}
+	dst_release(dst);
+	return true;
+}
+
+/*
+ * A change of routes or devices makes a flow's generation old; what is learned
+ * of a path (a redirect, a smaller MTU) does not, and is asked for here.
+ */
+bool k8snet_flow_hop_current(struct k8snet_net *kn, const struct k8snet_flow *f)
+{
+	struct flow_hop hop;
+
+	return flow_hop_find(kn, f->route, &hop) && hop.dev == f->out &&
+	       hop.mtu == f->mtu && hop.ipv6 == f->nexthop6 &&
+	       k8snet_addr_equal(&hop.addr, &f->nexthop);
+}
+
+static bool flow_to_node(struct k8snet_net *kn, struct k8snet_flow *f,
+			 const struct k8snet_bridge *br,
+			 struct k8snet_route *route)
+{
+	struct flow_hop hop;
+
+	if (!flow_hop_find(kn, route, &hop))
+		return false;
+	f->route = route;
+	f->oif = br->dev->ifindex;
+	f->out = hop.dev;
+	f->txq = netdev_get_tx_queue(hop.dev, 0);
+	f->mtu = hop.mtu;
+	f->nexthop = hop.addr;
+	f->nexthop6 = hop.ipv6;
+	f->offloads = flow_offloads(hop.dev);
+	f->headroom = LL_RESERVED_SPACE(hop.dev);
+	f->lltx = k8snet_dev_lltx(hop.dev);
+	return true;
+}
+
 static struct k8snet_flow *flow_alloc(struct k8snet_net *kn)
 {
 	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
@@ -422,6 +522,7 @@ void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 	const struct nf_conntrack_tuple *in;
 	const struct k8snet_pod *from;
 	enum ip_conntrack_info info;
+	struct nf_conn_acct *acct;
 	struct k8snet_flow *f;
 	struct nf_conn *ct;
 	int dir, iif;
@@ -445,7 +546,7 @@ void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 	f->family = family;
 	f->proto = nf_ct_protonum(ct);
 	f->dir = dir;
-	f->bridge = br->dev;
+	f->stats = br->flow_stats;
 	flow_set_tuples(f, in, &ct->tuplehash[!dir].tuple, iif);
 	if (!skb_is_translated(skb, f) || flow_is_known(kn, f, ct))
 		goto err_free;
@@ -453,20 +554,14 @@ void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 		f->check_lladdr = true;
 		ether_addr_copy(f->lladdr, from->lladdr);
 	}
-	if (pod) {
-		f->port = pod->port->dev;
-		f->oif = f->port->ifindex;
-		f->mtu = READ_ONCE(f->port->mtu);
-		ether_addr_copy(f->h_dest, pod->lladdr);
-		ether_addr_copy(f->h_source, br->dev->dev_addr);
-	} else {
-		f->route = route;
-		f->oif = br->dev->ifindex;
-	}
+	if (pod ? !flow_to_pod(f, br, pod) : !flow_to_node(kn, f, br, route))
+		goto err_free;
 	f->refresh = jiffies + HZ;
 	if (!refcount_inc_not_zero(&ct->ct_general.use))
 		goto err_free;
 	f->ct = ct;
+	acct = nf_conn_acct_find(ct);
+	f->acct = acct ? &acct->counter[dir] : NULL;
 	/* conntrack will not see all segments: it is not to judge the rest by
 	 * their sequence numbers.
 	 */
@@ -543,6 +638,7 @@ void k8snet_flow_net_exit(struct k8snet_net *kn)
 
 int __init k8snet_flow_init(void)
 {
+	get_random_bytes(k8snet_flow_secret, sizeof(k8snet_flow_secret));
 	flow_cache = KMEM_CACHE(k8snet_flow, SLAB_HWCACHE_ALIGN);
 	return flow_cache ? 0 : -ENOMEM;
 }

@@ -21,6 +21,7 @@
 #ifndef _K8SNET_FLOW_H
 #define _K8SNET_FLOW_H
 
+#include <linux/math64.h>
 #include <linux/rhashtable.h>
 #include <net/netfilter/nf_conntrack.h>
 
@@ -42,8 +43,19 @@ struct k8snet_flow_key6 {
 	u32 iif_proto;
 };
 
+/* A bridge's packets of known flows, which it neither received nor sent
+ * itself; each counts as both (bridge.c).
+ */
+struct k8snet_flow_stats {
+	u64_stats_t packets, bytes;
+	struct u64_stats_sync syncp;
+};
+
+/*
+ * In the order in which a packet needs it: the first cache line finds the flow
+ * and says whether it still holds, the others what to do.
+ */
 struct k8snet_flow {
-	/* Read by every packet. */
 	struct rhash_head hash;		/* kn->flows4, flows6 */
 	union {				/* as received; constant */
 		struct k8snet_flow_key4 key4;
@@ -54,26 +66,38 @@ struct k8snet_flow {
 	u8 proto;
 	u8 dir;				/* enum ip_conntrack_dir */
 	bool check_lladdr;		/* it comes from a pod: lladdr is its */
-	u8 lladdr[ETH_ALEN];
-	/* As sent: Ethernet header (to a pod), addresses and ports. */
-	u8 h_dest[ETH_ALEN], h_source[ETH_ALEN];
-	union nf_inet_addr src, dst;
-	__be32 ports;
-	/* What the translation adds to a checksum (RFC 1624): of addresses
-	 * (IPv4 header and pseudo-header), and of addresses and ports.
-	 */
-	__wsum addr_diff, full_diff;
-	unsigned int mtu;		/* of the way out */
-	struct net_device *port;	/* to a pod: the bridge's port */
-	struct k8snet_route *route;	/* to a node; else NULL */
-	struct net_device *bridge;
-	int oif;			/* to tell: the port, or the bridge */
 	struct nf_conn *ct;		/* a reference */
-	/* Written now and then. */
-	unsigned long refresh;		/* jiffies to refresh the timeout at */
+
+	unsigned long refresh;		/* jiffies to look closer at; written */
+	u8 lladdr[ETH_ALEN];		/* that it must come from */
+	bool offloads;			/* out does checksums and segmentation */
+	bool nexthop6;			/* nexthop is of IPv6 */
+	unsigned int mtu;		/* of the way out */
+	u16 headroom;			/* that the uplink wants */
+	bool lltx;			/* it transmits without a lock */
+	/* What the translation adds to a checksum (RFC 1624): of the IPv4
+	 * header, TTL included; of addresses (the pseudo-header); of addresses
+	 * and ports.
+	 */
+	__wsum hdr_diff, addr_diff, full_diff;
+	struct net_device *out;		/* the pod's port, or the uplink */
+	struct netdev_queue *txq;	/* of out */
+	struct net_device *peer;	/* the pod's device; NULL: to a node */
+	/* As sent: Ethernet addresses (to a pod), addresses and ports. */
+	u8 macs[2 * ETH_ALEN];		/* destination, source */
+	__be32 ports;
+
+	union nf_inet_addr src, dst;
+	struct k8snet_flow_stats __percpu *stats;	/* bridge's */
+	struct nf_conn_counter *acct;	/* of ct and dir; NULL: not counted */
+
 	u64 packets, bytes;		/* of one CPU at a time, mostly; two at
 					 * once may lose a count
 					 */
+	/* To a node: the route it goes by, and the next hop on that. */
+	struct k8snet_route *route;
+	union nf_inet_addr nexthop;
+	int oif;			/* to tell: the port, or the bridge */
 	struct rcu_head rcu;
 };
 
@@ -142,22 +166,49 @@ void k8snet_flow_net_exit(struct k8snet_net *kn);
 void k8snet_flow_flush(struct k8snet_net *kn);
 
 /* fastpath.c uses these of flow.c. */
-struct k8snet_flow *k8snet_flow_lookup4(struct k8snet_net *kn,
-					const struct k8snet_flow_key4 *key);
-struct k8snet_flow *k8snet_flow_lookup6(struct k8snet_net *kn,
-					const struct k8snet_flow_key6 *key);
 void k8snet_flow_remove(struct k8snet_net *kn, struct k8snet_flow *f);
+/* Is the next hop of a flow to a node still the one it has? For what the
+ * generation does not tell. Context: RCU, BH off.
+ */
+bool k8snet_flow_hop_current(struct k8snet_net *kn,
+			     const struct k8snet_flow *f);
 
-static inline u32 k8snet_flow_hash4(const void *data, u32 len, u32 seed)
+/* Random, of the module: what pods may choose must not say where it hashes. */
+extern u64 k8snet_flow_secret[6];
+
+/*
+ * A hash of a key, which is two or five words of eight bytes. Each pair is
+ * mixed with the secret and multiplied, and the halves of the product are
+ * folded (as wyhash does). Every bit of the result depends on all bits of the
+ * key, and on a secret of twice its length: who cannot see hash values, and no
+ * pod can, has no way to look for keys that share one. A hash with a proof
+ * (siphash) costs more than the rest of the lookup.
+ */
+static __always_inline u64 k8snet_flow_fold(u64 a, u64 b)
 {
-	const struct k8snet_flow_key4 *k = data;
-
-	return jhash_3words((__force u32)k->src ^ k->iif_proto,
-			    (__force u32)k->dst, (__force u32)k->ports, seed);
+	return a * b ^ mul_u64_u64_shr(a, b, 64);
 }
 
-static inline int k8snet_flow_cmp4(struct rhashtable_compare_arg *arg,
-				   const void *obj)
+static __always_inline u32 k8snet_flow_hash4(const void *data, u32 len,
+					     u32 seed)
+{
+	const u64 *k = data, *s = k8snet_flow_secret;
+
+	return k8snet_flow_fold(k[0] ^ s[0], k[1] ^ (s[1] + seed));
+}
+
+static __always_inline u32 k8snet_flow_hash6(const void *data, u32 len,
+					     u32 seed)
+{
+	const u64 *k = data, *s = k8snet_flow_secret;
+
+	return k8snet_flow_fold(k[0] ^ s[0], k[1] ^ (s[1] + seed)) ^
+	       k8snet_flow_fold(k[2] ^ s[2], k[3] ^ s[3]) ^
+	       k8snet_flow_fold(k[4] ^ s[4], s[5]);
+}
+
+static __always_inline int k8snet_flow_cmp4(struct rhashtable_compare_arg *arg,
+					    const void *obj)
 {
 	const struct k8snet_flow *f = obj;
 	const u64 *a = arg->key, *b = (const u64 *)&f->key4;
@@ -165,20 +216,64 @@ static inline int k8snet_flow_cmp4(struct rhashtable_compare_arg *arg,
 	return !!((a[0] ^ b[0]) | (a[1] ^ b[1]));
 }
 
-static inline u32 k8snet_flow_hash6(const void *data, u32 len, u32 seed)
-{
-	return jhash2(data, sizeof(struct k8snet_flow_key6) / sizeof(u32),
-		      seed);
-}
-
-static inline int k8snet_flow_cmp6(struct rhashtable_compare_arg *arg,
-				   const void *obj)
+static __always_inline int k8snet_flow_cmp6(struct rhashtable_compare_arg *arg,
+					    const void *obj)
 {
 	const struct k8snet_flow *f = obj;
 	const u64 *a = arg->key, *b = (const u64 *)&f->key6;
 
 	return !!((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) |
 		  (a[3] ^ b[3]) | (a[4] ^ b[4]));
+}
+
+/*
+ * A flow by its key; valid in the caller's RCU section. What
+ * rhashtable_lookup() does, which the compiler does not inline where it is
+ * used twice, and then calls the functions above by pointer.
+ */
+static __always_inline struct k8snet_flow *
+k8snet_flow_lookup(struct rhashtable *table, const void *key, const bool ipv6)
+{
+	const struct rhashtable_compare_arg arg = { .ht = table, .key = key };
+	struct rhash_lock_head __rcu *const *bucket;
+	struct bucket_table *tbl;
+	struct rhash_head *he;
+	u32 hash;
+
+	tbl = rht_dereference_rcu(table->tbl, table);
+	do {
+		hash = ipv6 ? k8snet_flow_hash6(key, 0, tbl->hash_rnd) :
+			      k8snet_flow_hash4(key, 0, tbl->hash_rnd);
+		hash &= tbl->size - 1;
+		bucket = rht_bucket(tbl, hash);
+		do {
+			rht_for_each_rcu_from(he, rht_ptr_rcu(bucket), tbl,
+					      hash) {
+				BUILD_BUG_ON(offsetof(struct k8snet_flow,
+						      hash));
+				if (!(ipv6 ? k8snet_flow_cmp6((void *)&arg, he) :
+					     k8snet_flow_cmp4((void *)&arg, he)))
+					return (struct k8snet_flow *)he;
+			}
+			/* Another bucket's end: the entry was moved. */
+		} while (he != RHT_NULLS_MARKER(bucket));
+		/* The old table empties into the new one. */
+		smp_rmb();
+		tbl = rht_dereference_rcu(tbl->future_tbl, table);
+	} while (unlikely(tbl));
+	return NULL;
+}
+
+static __always_inline struct k8snet_flow *
+k8snet_flow_lookup4(struct k8snet_net *kn, const struct k8snet_flow_key4 *key)
+{
+	return k8snet_flow_lookup(&kn->flows4, key, false);
+}
+
+static __always_inline struct k8snet_flow *
+k8snet_flow_lookup6(struct k8snet_net *kn, const struct k8snet_flow_key6 *key)
+{
+	return k8snet_flow_lookup(&kn->flows6, key, true);
 }
 
 #endif /* _K8SNET_FLOW_H */

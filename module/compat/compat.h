@@ -81,6 +81,16 @@ static inline void k8snet_compat_lltx_immutable(struct net_device *dev)
 #endif
 }
 
+/* Does a device transmit without the lock of its queue? As above. */
+static inline bool k8snet_dev_lltx(const struct net_device *dev)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	return dev->features & NETIF_F_LLTX;
+#else
+	return dev->lltx;
+#endif
+}
+
 /* 6.10, typed conversion; 6.1 has dst_rt6_info() by a stable update, but not
  * this one. Drop with 6.1.
  */
