@@ -13,10 +13,10 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from genl import Error, Genl
-from svclib import Ask, Cluster, Tap, check, conntrack, \
+from svclib import SLOW, Ask, Cluster, Tap, check, conntrack, \
     expect, gather, run, wait_for
 
-LIMIT = 10.0        # seconds for any removal
+LIMIT = 10.0 * SLOW # seconds for any removal
 
 
 class Traffic:

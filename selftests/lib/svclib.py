@@ -43,6 +43,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 K8SNETCTL = os.environ.get("K8SNETCTL", "k8snetctl")
+# Limits of time are for 6.1: a kernel with instruments is slower by this.
+SLOW = int(os.environ.get("K8SNET_SLOW", "1"))
 
 IP_MTU_DISCOVER, IP_RECVERR, IP_MTU, IP_TTL = 10, 11, 14, 2
 IPV6_MTU_DISCOVER, IPV6_MTU, IPV6_RECVERR = 23, 24, 25
@@ -122,6 +124,7 @@ def check(condition, what):
 
 def wait_for(what, func, limit=10.0, pause=0.02):
     """Until FUNC returns something true, which is returned."""
+    limit *= SLOW
     end = time.monotonic() + limit
     while True:
         got = func()
@@ -152,7 +155,7 @@ def run(*words, stdin=None, status=0, timeout=60):
     """Runs a program, which must end with STATUS (None: any)."""
     done = Done(words, subprocess.run(
         words, input=stdin, check=False, capture_output=True, text=True,
-        timeout=timeout))
+        timeout=timeout * SLOW))
     if status is not None and done.status != status:
         raise Failed(f"wanted status {status}\n{done}")
     return done
