@@ -22,8 +22,8 @@ struct k8snet_endpoint {
 	u8 family;			/* constant */
 	u8 proto;			/* constant, the service's */
 	u32 weight;			/* cfg_lock */
-	u32 flags;			/* K8SNET_EP_*; written under cfg_lock,
-					 * READ_ONCE elsewhere
+	u32 flags;			/* K8SNET_EP_ bits; written under
+					 * cfg_lock, READ_ONCE elsewhere
 					 */
 	bool removed;			/* WRITE_ONCE under cfg_lock */
 	/* In which of the published plan's sets it is: BIT(enum
