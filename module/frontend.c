@@ -22,10 +22,14 @@ static const struct rhashtable_params vip_params = {
 	.automatic_shrinking = true,
 };
 
+/* Context: cfg_lock held, which keeps the frontend. It does not keep the hash's
+ * table, which a worker replaces: hence the lookup with an RCU section of its own.
+ */
 static struct k8snet_frontend *frontend_find(struct k8snet_net *kn,
 					     const struct k8snet_frontend_key *k)
 {
-	return rhashtable_lookup(&kn->frontends, k, frontend_params);
+	k8snet_assert_cfg(kn);
+	return rhashtable_lookup_fast(&kn->frontends, k, frontend_params);
 }
 
 struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
@@ -42,20 +46,21 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 	struct k8snet_frontend *fe;
 
 	BUILD_BUG_ON(sizeof(key) != 20);	/* hashed as a whole: no holes */
-	fe = frontend_find(kn, &key);
+	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
 	if (fe)
 		return fe;
 
 	memset(&key.addr, 0, sizeof(key.addr));
 	key.family = 0;
-	fe = frontend_find(kn, &key);
+	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
 	if (fe && k8snet_node_is_nodeport_addr(kn, addr, family))
 		return fe;
 	return NULL;
 }
 
-static struct k8snet_vip *vip_find(struct k8snet_net *kn,
-				   const union nf_inet_addr *addr, u8 family)
+struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
+					 const union nf_inet_addr *addr,
+					 u8 family)
 {
 	const struct {
 		union nf_inet_addr addr;
@@ -66,11 +71,17 @@ static struct k8snet_vip *vip_find(struct k8snet_net *kn,
 	return rhashtable_lookup(&kn->vips, &key, vip_params);
 }
 
-struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
-					 const union nf_inet_addr *addr,
-					 u8 family)
+/* Context: cfg_lock held; see frontend_find(). */
+static struct k8snet_vip *vip_find(struct k8snet_net *kn,
+				   const struct k8snet_frontend *fe)
 {
-	return vip_find(kn, addr, family);
+	struct k8snet_vip *vip;
+
+	k8snet_assert_cfg(kn);
+	rcu_read_lock();
+	vip = k8snet_vip_lookup_rcu(kn, &fe->key.addr, fe->key.family);
+	rcu_read_unlock();
+	return vip;
 }
 
 static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
@@ -81,7 +92,7 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 
 	if (fe->type == K8SNET_FRONTEND_NODE_PORT)
 		return 0;
-	vip = vip_find(kn, &fe->key.addr, fe->key.family);
+	vip = vip_find(kn, fe);
 	if (vip) {
 		vip->users++;
 		WRITE_ONCE(vip->cluster_users, vip->cluster_users + cluster);
@@ -107,7 +118,7 @@ static void vip_put(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 
 	if (fe->type == K8SNET_FRONTEND_NODE_PORT)
 		return;
-	vip = vip_find(kn, &fe->key.addr, fe->key.family);
+	vip = vip_find(kn, fe);
 	if (WARN_ON_ONCE(!vip))
 		return;
 	WRITE_ONCE(vip->cluster_users, vip->cluster_users - cluster);
