@@ -63,6 +63,13 @@ if [ "$1" = guest ]; then
 	grep -q "$REL.*: installed" $LOG
 	result $? "dkms says it is installed" $LOG
 
+	# As after a new kernel: built, but not installed.
+	{ dkms uninstall -k "$REL" "k8snet/$VERSION" &&
+		! modinfo k8snet && dkms autoinstall -k "$REL" &&
+		dkms status "k8snet/$VERSION" | grep -q "$REL.*: installed"
+	} > $LOG 2>&1
+	result $? "dkms autoinstall installs it again" $LOG
+
 	{ modinfo -n k8snet && modprobe k8snet && [ -d /sys/module/k8snet ]; } > $LOG 2>&1 &&
 		grep -q "/lib/modules/$REL/updates/dkms/k8snet.ko" $LOG
 	result $? "modprobe k8snet loads what dkms installed" $LOG
