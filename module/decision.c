@@ -22,6 +22,20 @@ enum k8snet_origin k8snet_service_origin(struct k8snet_net *kn,
 }
 
 /*
+ * An address of the node's own is somebody's, even inside a service CIDR that
+ * was chosen badly.
+ */
+bool k8snet_service_unassigned(struct k8snet_net *kn,
+			       const union nf_inet_addr *addr, u8 family)
+{
+	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
+
+	return k8snet_prefixes_match(node->service, node->n_service, addr,
+				     family) &&
+	       !k8snet_node_is_local_addr(kn, addr, family);
+}
+
+/*
  * Would replies of the chosen endpoint reach a pod without passing this node,
  * which has translated the destination? They would where neither of both is
  * here: a pod that uses a node port of a node that is not its own.
@@ -36,16 +50,20 @@ static bool replies_go_astray(struct k8snet_net *kn,
 }
 
 /*
- * loadBalancerSourceRanges, with kube-proxy's scope: load-balancer addresses
- * only. A node that is in the ranges also reaches the service by the address
- * itself, as when the load balancer's address is bound on it.
+ * loadBalancerSourceRanges. kube-proxy's scope is load-balancer addresses
+ * only; the other one is everything that the outside can reach. A node that is
+ * in the ranges also reaches the service by the address itself, as when the
+ * load balancer's address is bound on it.
  */
 static bool source_allowed(struct k8snet_net *kn, const struct k8snet_plan *plan,
 			   const struct k8snet_decision *d)
 {
 	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
 
-	if (d->fe->type != K8SNET_FRONTEND_LB_IP || !plan->n_ranges)
+	if (!plan->n_ranges || d->fe->type == K8SNET_FRONTEND_CLUSTER_IP)
+		return true;
+	if (d->fe->type != K8SNET_FRONTEND_LB_IP &&
+	    plan->range_scope == K8SNET_RANGE_SCOPE_LB)
 		return true;
 	if (k8snet_prefixes_match(plan->ranges, plan->n_ranges, &d->saddr,
 				  d->family))
@@ -108,24 +126,43 @@ static void decide_endpoint(struct k8snet_net *kn, struct k8snet_decision *d)
 	d->verdict = K8SNET_LOOKUP_ENDPOINT;
 }
 
+/* By enum k8snet_no_endpoints. */
+static const u8 no_endpoints_verdict[] = {
+	[K8SNET_NO_ENDPOINTS_REJECT] = K8SNET_LOOKUP_REJECT,
+	[K8SNET_NO_ENDPOINTS_DROP] = K8SNET_LOOKUP_DROP,
+	[K8SNET_NO_ENDPOINTS_PASS] = K8SNET_LOOKUP_NONE,
+};
+
+/* No service has the destination. Is it nevertheless ours to answer for? */
+static void decide_no_frontend(struct k8snet_net *kn, struct k8snet_decision *d)
+{
+	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
+	const struct k8snet_vip *vip;
+
+	d->verdict = K8SNET_LOOKUP_NONE;
+	d->reason = "no service has this address and port";
+	vip = k8snet_vip_lookup_rcu(kn, &d->daddr, d->family);
+	if (vip && READ_ONCE(vip->cluster_users)) {
+		d->verdict = no_endpoints_verdict[node->dead_ports];
+		d->reason = "a cluster IP, but no service has this port of it";
+	} else if (!vip && k8snet_service_unassigned(kn, &d->daddr,
+						     d->family)) {
+		d->unassigned = true;
+		d->verdict = no_endpoints_verdict[node->unassigned_ips];
+		d->reason = "in the service CIDR, but no service has this address";
+	}
+}
+
 void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 {
 	unsigned int f = k8snet_family_index(d->family);
 	const struct k8snet_plan *plan;
-	const struct k8snet_vip *vip;
 	bool external, local;
 
 	d->fe = k8snet_frontend_lookup_rcu(kn, &d->daddr, d->family, d->proto,
 					   d->dport);
 	if (!d->fe) {
-		vip = k8snet_vip_lookup_rcu(kn, &d->daddr, d->family);
-		if (vip && READ_ONCE(vip->cluster_users)) {
-			d->verdict = K8SNET_LOOKUP_REJECT;
-			d->reason = "a cluster IP, but no service has this port of it";
-		} else {
-			d->verdict = K8SNET_LOOKUP_NONE;
-			d->reason = "no service has this address and port";
-		}
+		decide_no_frontend(kn, d);
 		return;
 	}
 

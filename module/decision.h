@@ -37,6 +37,7 @@ struct k8snet_decision {
 	struct k8snet_endpoint *ep;	/* verdict ENDPOINT */
 	bool snat;			/* the source must be translated, too */
 	bool hairpin;			/* because the endpoint is the client */
+	bool unassigned;		/* an address that no service has */
 	const char *reason;		/* a constant sentence */
 };
 
@@ -45,6 +46,10 @@ struct k8snet_decision {
  * the packet path and by "lookup" alike. Context: RCU, BH off.
  */
 void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d);
+
+/* Is @addr, which no frontend has, of the service CIDRs? Context: RCU. */
+bool k8snet_service_unassigned(struct k8snet_net *kn,
+			       const union nf_inet_addr *addr, u8 family);
 
 /* Where packets with this source come from, seen from this node.
  * @in_bridge: they arrived by a pod bridge. Context: RCU.

@@ -72,8 +72,14 @@ static unsigned int ping_vip(struct k8snet_net *kn, struct nf_conn *ct,
 	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
 	union nf_inet_addr addr = {};
 
-	if (!k8snet_vip_lookup_rcu(kn, &t->dst.u3, family) ||
-	    k8snet_node_is_local_addr(kn, &t->dst.u3, family))
+	if (!k8snet_vip_lookup_rcu(kn, &t->dst.u3, family)) {
+		if (node->unassigned_ips == K8SNET_NO_ENDPOINTS_PASS ||
+		    !k8snet_service_unassigned(kn, &t->dst.u3, family))
+			return NF_ACCEPT;
+		k8snet_stat_inc(kn, SVC_UNASSIGNED);
+		return NF_DROP;
+	}
+	if (k8snet_node_is_local_addr(kn, &t->dst.u3, family))
 		return NF_ACCEPT;
 	if (state->in && k8snet_bridge_dev(state->in))
 		addr = gateway_of(state->in, family);
@@ -166,13 +172,20 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 		if (d->fe) {
 			atomic_long_inc(&d->fe->svc->rejected);
 			k8snet_stat_inc(kn, SVC_REJECTED);
+		} else if (d->unassigned) {
+			k8snet_stat_inc(kn, SVC_UNASSIGNED);
 		} else {
 			k8snet_stat_inc(kn, SVC_DEAD_PORT);
 		}
 		return reject(kn, skb, state);
 	case K8SNET_LOOKUP_DROP:
-		atomic_long_inc(&d->fe->svc->dropped);
-		if (d->set)
+		if (d->fe)
+			atomic_long_inc(&d->fe->svc->dropped);
+		if (d->unassigned)
+			k8snet_stat_inc(kn, SVC_UNASSIGNED);
+		else if (!d->fe)
+			k8snet_stat_inc(kn, SVC_DEAD_PORT);
+		else if (d->set)
 			k8snet_stat_inc(kn, SVC_DROPPED_POLICY);
 		else
 			k8snet_stat_inc(kn, SVC_DROPPED_RANGE);

@@ -47,7 +47,12 @@ static int node_fill(struct sk_buff *skb, const struct k8snet_msg *msg,
 	    prefixes_put(skb, K8SNET_A_NODE_CLUSTER_CIDR, c->cluster,
 			 c->n_cluster) ||
 	    nla_put_u8(skb, K8SNET_A_NODE_FASTPATH, c->fastpath) ||
-	    addrs_put(skb, K8SNET_A_NODE_ADDRESS, c->address)) {
+	    addrs_put(skb, K8SNET_A_NODE_ADDRESS, c->address) ||
+	    prefixes_put(skb, K8SNET_A_NODE_SERVICE_CIDR, c->service,
+			 c->n_service) ||
+	    nla_put_u8(skb, K8SNET_A_NODE_DEAD_PORTS, c->dead_ports) ||
+	    nla_put_u8(skb, K8SNET_A_NODE_UNASSIGNED_IPS,
+		       c->unassigned_ips)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -170,22 +175,39 @@ static int nodeports_parse(const struct genl_info *info,
 	return 0;
 }
 
+/* Attributes @type of the message in place of @list, if it has any or the
+ * list is to be emptied.
+ */
+static int list_parse(const struct genl_info *info, int type, bool clear,
+		      struct k8snet_prefix list[K8SNET_PREFIXES_MAX],
+		      unsigned int *n)
+{
+	if (!info->attrs[type] && !clear)
+		return 0;
+	memset(list, 0, K8SNET_PREFIXES_MAX * sizeof(*list));
+	return k8snet_prefixes_parse(info->nlhdr, type, list,
+				     K8SNET_PREFIXES_MAX, n, info->extack);
+}
+
 static int conf_parse(const struct genl_info *info,
 		      struct k8snet_node_conf *conf)
 {
 	struct nlattr *clear = info->attrs[K8SNET_A_NODE_CLEAR];
 	u32 lists = clear ? nla_get_u32(clear) : 0;
+	struct nlattr **tb = info->attrs;
 	int err;
 
-	if (((lists & K8SNET_NODE_CLEAR_IP) && info->attrs[K8SNET_A_NODE_IP]) ||
+	if (((lists & K8SNET_NODE_CLEAR_IP) && tb[K8SNET_A_NODE_IP]) ||
 	    ((lists & K8SNET_NODE_CLEAR_CLUSTER_CIDR) &&
-	     info->attrs[K8SNET_A_NODE_CLUSTER_CIDR])) {
+	     tb[K8SNET_A_NODE_CLUSTER_CIDR]) ||
+	    ((lists & K8SNET_NODE_CLEAR_SERVICE_CIDR) &&
+	     tb[K8SNET_A_NODE_SERVICE_CIDR])) {
 		NL_SET_ERR_MSG_ATTR(info->extack, clear,
 				    "node list is both given and cleared");
 		return -EINVAL;
 	}
 
-	if (info->attrs[K8SNET_A_NODE_IP] || (lists & K8SNET_NODE_CLEAR_IP)) {
+	if (tb[K8SNET_A_NODE_IP] || (lists & K8SNET_NODE_CLEAR_IP)) {
 		err = ips_parse(info, conf);
 		if (err)
 			return err;
@@ -193,18 +215,23 @@ static int conf_parse(const struct genl_info *info,
 	err = nodeports_parse(info, conf);
 	if (err)
 		return err;
-	if (info->attrs[K8SNET_A_NODE_CLUSTER_CIDR] ||
-	    (lists & K8SNET_NODE_CLEAR_CLUSTER_CIDR)) {
-		memset(conf->cluster, 0, sizeof(conf->cluster));
-		err = k8snet_prefixes_parse(info->nlhdr,
-					    K8SNET_A_NODE_CLUSTER_CIDR,
-					    conf->cluster, K8SNET_PREFIXES_MAX,
-					    &conf->n_cluster, info->extack);
-		if (err)
-			return err;
-	}
-	if (info->attrs[K8SNET_A_NODE_FASTPATH])
-		conf->fastpath = nla_get_u8(info->attrs[K8SNET_A_NODE_FASTPATH]);
+	err = list_parse(info, K8SNET_A_NODE_CLUSTER_CIDR,
+			 lists & K8SNET_NODE_CLEAR_CLUSTER_CIDR,
+			 conf->cluster, &conf->n_cluster);
+	if (err)
+		return err;
+	err = list_parse(info, K8SNET_A_NODE_SERVICE_CIDR,
+			 lists & K8SNET_NODE_CLEAR_SERVICE_CIDR,
+			 conf->service, &conf->n_service);
+	if (err)
+		return err;
+	if (tb[K8SNET_A_NODE_FASTPATH])
+		conf->fastpath = nla_get_u8(tb[K8SNET_A_NODE_FASTPATH]);
+	if (tb[K8SNET_A_NODE_DEAD_PORTS])
+		conf->dead_ports = nla_get_u8(tb[K8SNET_A_NODE_DEAD_PORTS]);
+	if (tb[K8SNET_A_NODE_UNASSIGNED_IPS])
+		conf->unassigned_ips =
+			nla_get_u8(tb[K8SNET_A_NODE_UNASSIGNED_IPS]);
 	return 0;
 }
 

@@ -29,6 +29,11 @@ const struct nla_policy k8snet_node_policy[K8SNET_A_NODE_MAX + 1] = {
 	[K8SNET_A_NODE_CLEAR] =
 		NLA_POLICY_MASK(NLA_U32, __K8SNET_NODE_CLEAR_ALL),
 	[K8SNET_A_NODE_ADDRESS] = { .type = NLA_REJECT },
+	[K8SNET_A_NODE_SERVICE_CIDR] = NLA_POLICY_NESTED(k8snet_prefix_policy),
+	[K8SNET_A_NODE_DEAD_PORTS] =
+		NLA_POLICY_MAX(NLA_U8, K8SNET_NO_ENDPOINTS_MAX),
+	[K8SNET_A_NODE_UNASSIGNED_IPS] =
+		NLA_POLICY_MAX(NLA_U8, K8SNET_NO_ENDPOINTS_MAX),
 };
 
 const struct nla_policy k8snet_bridge_policy[K8SNET_A_BRIDGE_MAX + 1] = {
@@ -122,6 +127,8 @@ const struct nla_policy k8snet_service_policy[K8SNET_A_SERVICE_MAX + 1] = {
 	[K8SNET_A_SERVICE_FLOWS] = { .type = NLA_REJECT },
 	[K8SNET_A_SERVICE_REJECTED] = { .type = NLA_REJECT },
 	[K8SNET_A_SERVICE_DROPPED] = { .type = NLA_REJECT },
+	[K8SNET_A_SERVICE_RANGE_SCOPE] =
+		NLA_POLICY_MAX(NLA_U8, K8SNET_RANGE_SCOPE_MAX),
 };
 
 const struct nla_policy k8snet_lookup_policy[K8SNET_A_LOOKUP_MAX + 1] = {

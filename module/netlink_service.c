@@ -63,6 +63,8 @@ static int service_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 		       plan->internal_policy) ||
 	    nla_put_u8(skb, K8SNET_A_SERVICE_NO_ENDPOINTS,
 		       plan->no_endpoints) ||
+	    nla_put_u8(skb, K8SNET_A_SERVICE_RANGE_SCOPE,
+		       plan->range_scope) ||
 	    fill_counters(skb, svc))
 		goto err_cancel;
 	list_for_each_entry(fe, &svc->frontends, node)
@@ -374,6 +376,7 @@ static int settings_parse(const struct genl_info *info,
 	TAKE(external_policy, EXTERNAL_POLICY);
 	TAKE(internal_policy, INTERNAL_POLICY);
 	TAKE(no_endpoints, NO_ENDPOINTS);
+	TAKE(range_scope, RANGE_SCOPE);
 #undef TAKE
 	if (tb[K8SNET_A_SERVICE_AFFINITY]) {
 		spec->has_affinity = true;

@@ -428,6 +428,8 @@ static void conf_default(struct k8snet_node_conf *conf)
 	conf->nodeport_min = K8SNET_NODEPORT_DEFAULT_MIN;
 	conf->nodeport_max = K8SNET_NODEPORT_DEFAULT_MAX;
 	conf->flow_max = K8SNET_FLOWS_DEFAULT_MAX;
+	conf->dead_ports = K8SNET_NO_ENDPOINTS_REJECT;
+	conf->unassigned_ips = K8SNET_NO_ENDPOINTS_DROP;
 }
 
 int k8snet_node_reset(struct k8snet_net *kn)

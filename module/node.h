@@ -20,9 +20,11 @@ struct k8snet_node_conf {
 	u8 fastpath;			/* enum k8snet_fastpath */
 	u16 nodeport_min, nodeport_max;
 	u32 flow_max;			/* directions in the fast path */
-	unsigned int n_nodeport, n_cluster;
+	u8 dead_ports, unassigned_ips;	/* enum k8snet_no_endpoints */
+	unsigned int n_nodeport, n_cluster, n_service;
 	struct k8snet_prefix nodeport[K8SNET_PREFIXES_MAX];
 	struct k8snet_prefix cluster[K8SNET_PREFIXES_MAX];
+	struct k8snet_prefix service[K8SNET_PREFIXES_MAX];
 	/* From here on what no request shows. Device that has address; 0:
 	 * none. Packets with that source may leave through another one.
 	 */

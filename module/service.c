@@ -61,6 +61,7 @@ static struct k8snet_plan *plan_settings(const struct k8snet_plan *old,
 	TAKE(internal_policy);
 	TAKE(no_endpoints);
 	TAKE(affinity);
+	TAKE(range_scope);
 #undef TAKE
 	return plan;
 }

@@ -35,6 +35,7 @@
 	X(SVC_DROPPED_RANGE,	"service_dropped_source_range")		\
 	X(SVC_PASSED,		"service_passed")			\
 	X(SVC_DEAD_PORT,	"service_dead_port")			\
+	X(SVC_UNASSIGNED,	"service_unassigned_ip")		\
 	X(VIP_PING,		"vip_ping")				\
 	X(SNAT_FLOWS,		"snat_flows")				\
 	X(SNAT_CLASH,		"snat_port_clash") /* ports tried in vain */ \

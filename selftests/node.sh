@@ -112,7 +112,7 @@ defaults()
 	expect "$(ks "$node" -j node show | python3 -c '
 import json, sys
 print(json.dumps(json.load(sys.stdin), sort_keys=True))')" \
-		'[{"address": [], "cluster-cidr": [], "fastpath": "auto", "ip": [], "nodeport-addresses": "primary", "nodeport-range": "30000-32767"}]'
+		'[{"address": [], "cluster-cidr": [], "dead-ports": "reject", "fastpath": "auto", "ip": [], "nodeport-addresses": "primary", "nodeport-range": "30000-32767", "service-cidr": [], "unassigned-ips": "drop"}]'
 }
 
 set_all()
@@ -120,7 +120,8 @@ set_all()
 	ks "$node" node set ip 203.0.113.5 ip 2001:db8:9::5 \
 		nodeport-addresses 192.0.2.0/24,2001:db8::/32 \
 		nodeport-range 20000-20100 cluster-cidr 10.200.0.0/16 \
-		cluster-cidr fd00:10:200::/48 fastpath established
+		cluster-cidr fd00:10:200::/48 fastpath established \
+		service-cidr 10.32.0.0/16 dead-ports drop unassigned-ips pass
 	expect "$(shown ip)" "203.0.113.5 2001:db8:9::5" ip
 	expect "$(shown address)" "203.0.113.5 2001:db8:9::5" address
 	expect "$(shown nodeport-addresses)" 192.0.2.0/24,2001:db8::/32 \
@@ -129,6 +130,9 @@ set_all()
 	expect "$(shown cluster-cidr)" "10.200.0.0/16 fd00:10:200::/48" \
 		cluster-cidr
 	expect "$(shown fastpath)" established fastpath
+	expect "$(shown service-cidr)" 10.32.0.0/16 service-cidr
+	expect "$(shown dead-ports)" drop dead-ports
+	expect "$(shown unassigned-ips)" pass unassigned-ips
 }
 
 # One word changes one thing.
@@ -136,7 +140,8 @@ set_one()	# WORD VALUE
 {
 	local word words before=()
 
-	words=(ip nodeport-addresses nodeport-range cluster-cidr fastpath)
+	words=(ip nodeport-addresses nodeport-range cluster-cidr fastpath
+		service-cidr dead-ports unassigned-ips)
 	set_all
 	for word in "${words[@]}"; do
 		before+=("$(shown "$word")")
@@ -214,7 +219,7 @@ flushed()
 	set_all
 	ks "$node" flush
 	expect_match "$(ks "$node" node show)" \
-		"^nodeport-addresses primary nodeport-range 30000-32767 fastpath auto *$"
+		"^nodeport-addresses primary nodeport-range 30000-32767 dead-ports reject unassigned-ips drop fastpath auto *$"
 }
 
 # --- the address -------------------------------------------------------
@@ -492,6 +497,9 @@ run_test "nodeport-addresses alone" set_one nodeport-addresses all
 run_test "nodeport-range alone" set_one nodeport-range 1-65535
 run_test "cluster-cidr alone" set_one cluster-cidr 10.0.0.0/8
 run_test "fastpath alone" set_one fastpath off
+run_test "service-cidr alone" set_one service-cidr fd00:10:32::/112
+run_test "dead-ports alone" set_one dead-ports pass
+run_test "unassigned-ips alone" set_one unassigned-ips reject
 run_test "none empties a list" set_none
 run_test "a list replaces the old one" set_replaces
 NOT_UNICAST="node ip is not a unicast address of global scope"

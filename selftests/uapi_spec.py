@@ -25,6 +25,7 @@ ENUMS = {
     'k8snet_scheduler': 'sched',
     'k8snet_policy': 'policy',
     'k8snet_no_endpoints': 'no-endpoints',
+    'k8snet_range_scope': 'range-scope',
     'k8snet_lookup_verdict': 'lookup',
 }
 

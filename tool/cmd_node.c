@@ -9,18 +9,18 @@
 #include "print.h"
 
 /* "none", which stands alone, a list of prefixes, or one more of them */
-static int parse_cluster_cidr(struct node *node, bool seen, const char *value,
-			      struct why *why)
+static int parse_list(struct prefix_list *list, bool seen, const char *word,
+		      const char *value, struct why *why)
 {
 	bool none = !strcmp(value, "none");
 
-	if (seen && (none || !node->cluster_cidr.n))
-		return why_fail(why, "cluster-cidr none, and not none");
-	if (!none && parse_cidrs(value, &node->cluster_cidr, why))
+	if (seen && (none || !list->n))
+		return why_fail(why, "%s none, and not none", word);
+	if (!none && parse_cidrs(value, list, why))
 		return -1;
-	if (node->cluster_cidr.n > K8SNET_PREFIXES_MAX)
-		return why_fail(why, "more than %d of cluster-cidr",
-				K8SNET_PREFIXES_MAX);
+	if (list->n > K8SNET_PREFIXES_MAX)
+		return why_fail(why, "more than %d of %s", K8SNET_PREFIXES_MAX,
+				word);
 	return 0;
 }
 
@@ -38,56 +38,96 @@ static int parse_ip(struct node *node, bool seen, const char *value,
 	return check_one_a_family(&node->ip, "ip", why);
 }
 
+static int parse_nodeports(struct node *node, const char *value,
+			   struct why *why)
+{
+	if (parse_nodeport_addresses(value, node, why))
+		return -1;
+	if (node->nodeport_prefix.n > K8SNET_PREFIXES_MAX)
+		return why_fail(why, "more than %d of nodeport-addresses",
+				K8SNET_PREFIXES_MAX);
+	return 0;
+}
+
+/* Words that take one of a few names */
+static const struct {
+	const char *word;
+	uint32_t bit;
+	const char *const *names;
+	size_t off;
+} enums[] = {
+	{ "fastpath", NODE_FASTPATH, fastpath_names,
+	  offsetof(struct node, fastpath) },
+	{ "dead-ports", NODE_DEAD_PORTS, no_endpoints_names,
+	  offsetof(struct node, dead_ports) },
+	{ "unassigned-ips", NODE_UNASSIGNED_IPS, no_endpoints_names,
+	  offsetof(struct node, unassigned_ips) },
+};
+
+static int parse_word(struct node *node, const char *word, struct args *args,
+		      struct why *why)
+{
+	static const char *const words[] = {
+		"ip", "cluster-cidr", "service-cidr", "nodeport-addresses",
+		"nodeport-range",
+	};
+	static const uint32_t bits[] = {
+		NODE_IP, NODE_CLUSTER_CIDR, NODE_SERVICE_CIDR,
+		NODE_NODEPORT_ADDRESSES, NODE_NODEPORT_RANGE,
+	};
+	uint32_t seen = node->has;
+	const char *value;
+	size_t i;
+
+	for (i = 0; i < sizeof(enums) / sizeof(*enums); i++) {
+		if (strcmp(word, enums[i].word))
+			continue;
+		if (once(&node->has, enums[i].bit, word, why))
+			return -1;
+		value = args_value(args, word, why);
+		return value ? parse_enum(value, word, enums[i].names,
+					  (uint8_t *)node + enums[i].off,
+					  why) : -1;
+	}
+
+	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(word, words[i]))
+			break;
+	if (i == sizeof(words) / sizeof(*words))
+		return why_no_more(why, word);
+	node->has |= bits[i];
+	/* Only lists may be continued. */
+	if (bits[i] & (NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE) & seen)
+		return why_fail(why, "%s is given twice", word);
+	value = args_value(args, word, why);
+	if (!value)
+		return -1;
+	switch (bits[i]) {
+	case NODE_IP:
+		return parse_ip(node, seen & NODE_IP, value, why);
+	case NODE_CLUSTER_CIDR:
+		return parse_list(&node->cluster_cidr, seen & bits[i], word,
+				  value, why);
+	case NODE_SERVICE_CIDR:
+		return parse_list(&node->service_cidr, seen & bits[i], word,
+				  value, why);
+	case NODE_NODEPORT_ADDRESSES:
+		return parse_nodeports(node, value, why);
+	default:
+		return parse_range(value, &node->nodeport_min,
+				   &node->nodeport_max, why);
+	}
+}
+
 static int parse_set(struct request *req, struct args *args, struct why *why)
 {
-	struct node *node = &req->node;
-	const char *word, *value;
-	int err;
+	const char *word;
 
 	if (!args->n)
 		return why_missing(why, "what to set");
-	while ((word = args_next(args))) {
-		uint32_t seen = node->has;
-
-		value = args_next(args);
-		if (!strcmp(word, "ip")) {
-			node->has |= NODE_IP;
-			err = value ? parse_ip(node, seen & NODE_IP, value,
-					       why) : 1;
-		} else if (!strcmp(word, "cluster-cidr")) {
-			node->has |= NODE_CLUSTER_CIDR;
-			err = value ? parse_cluster_cidr(node, seen &
-							 NODE_CLUSTER_CIDR,
-							 value, why) : 1;
-		} else if (!strcmp(word, "nodeport-addresses")) {
-			if (once(&node->has, NODE_NODEPORT_ADDRESSES, word,
-				 why))
-				return -1;
-			err = value ? parse_nodeport_addresses(value, node,
-							       why) : 1;
-			if (!err && node->nodeport_prefix.n >
-			    K8SNET_PREFIXES_MAX)
-				return why_fail(why, "more than %d of nodeport-addresses",
-						K8SNET_PREFIXES_MAX);
-		} else if (!strcmp(word, "nodeport-range")) {
-			if (once(&node->has, NODE_NODEPORT_RANGE, word, why))
-				return -1;
-			err = value ? parse_range(value, &node->nodeport_min,
-						  &node->nodeport_max, why) :
-				1;
-		} else if (!strcmp(word, "fastpath")) {
-			if (once(&node->has, NODE_FASTPATH, word, why))
-				return -1;
-			err = value ? parse_enum(value, word, fastpath_names,
-						 &node->fastpath, why) : 1;
-		} else {
-			return why_no_more(why, word);
-		}
-		if (err > 0)
-			return why_fail(why, "%s: its value is missing", word);
-		if (err)
+	while ((word = args_next(args)))
+		if (parse_word(&req->node, word, args, why))
 			return -1;
-	}
 	return 0;
 }
 
@@ -118,7 +158,8 @@ const struct object cmd_node = {
 	.usage =
 "k8snetctl node set [ip ADDR|none]... [nodeport-addresses primary|all|CIDR[,CIDR]...]\n"
 "                   [nodeport-range LOW-HIGH] [cluster-cidr CIDR|none]...\n"
-"                   [fastpath auto|established|off]\n"
+"                   [service-cidr CIDR|none]... [dead-ports reject|drop|pass]\n"
+"                   [unassigned-ips reject|drop|pass] [fastpath auto|established|off]\n"
 "k8snetctl node show\n",
 	.verbs = (const struct verb[]) {
 		{ "set", parse_set, run_set },

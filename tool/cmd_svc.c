@@ -86,6 +86,8 @@ static int parse_word(struct service *svc, const char *word, const char *value,
 		  offsetof(struct service, internal_policy) },
 		{ "no-endpoints", SVC_NO_ENDPOINTS, no_endpoints_names,
 		  offsetof(struct service, no_endpoints) },
+		{ "source-range-scope", SVC_RANGE_SCOPE, range_scope_names,
+		  offsetof(struct service, range_scope) },
 	};
 	unsigned int i;
 	int more;
@@ -250,7 +252,8 @@ const struct object cmd_svc = {
 "                  [ep ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local]]...\n"
 "                  [scheduler random|rr|lc|maglev] [affinity SECONDS]\n"
 "                  [external-policy cluster|local] [internal-policy cluster|local]\n"
-"                  [source-range CIDR]... [no-endpoints reject|drop|pass]\n"
+"                  [source-range CIDR]... [source-range-scope lb|external]\n"
+"                  [no-endpoints reject|drop|pass]\n"
 "k8snetctl svc set NAME ...      the same words; those given replace, the rest stay;\n"
 "                                \"none\" empties a list\n"
 "k8snetctl svc del NAME\n"

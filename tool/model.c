@@ -64,6 +64,7 @@ void node_clear(struct node *node)
 	LIST_FREE(&node->ip);
 	LIST_FREE(&node->nodeport_prefix);
 	LIST_FREE(&node->cluster_cidr);
+	LIST_FREE(&node->service_cidr);
 	LIST_FREE(&node->address);
 	memset(node, 0, sizeof(*node));
 }
@@ -238,6 +239,7 @@ void node_sort(struct node *node)
 	SORT(&node->ip, order_addr);
 	SORT(&node->nodeport_prefix, order_prefix);
 	SORT(&node->cluster_cidr, order_prefix);
+	SORT(&node->service_cidr, order_prefix);
 	SORT(&node->address, order_addr);
 }
 

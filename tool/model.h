@@ -41,6 +41,9 @@ enum {
 	NODE_CLUSTER_CIDR	= 1 << 3,
 	NODE_FASTPATH		= 1 << 4,
 	NODE_ADDRESS		= 1 << 5,
+	NODE_SERVICE_CIDR	= 1 << 6,
+	NODE_DEAD_PORTS		= 1 << 7,
+	NODE_UNASSIGNED_IPS	= 1 << 8,
 };
 
 struct node {
@@ -52,6 +55,8 @@ struct node {
 	struct prefix_list cluster_cidr;
 	uint8_t fastpath;			/* enum k8snet_fastpath */
 	struct addr_list address;
+	struct prefix_list service_cidr;
+	uint8_t dead_ports, unassigned_ips;	/* enum k8snet_no_endpoints */
 };
 
 enum {
@@ -192,6 +197,7 @@ enum {
 	SVC_NO_ENDPOINTS	= 1 << 12,
 	SVC_ENDPOINTS		= 1 << 13,
 	SVC_COUNTERS		= 1 << 14,
+	SVC_RANGE_SCOPE		= 1 << 15,
 };
 
 #define SVC_FRONTENDS	(SVC_VIP | SVC_NODE_PORT | SVC_EXTERNAL_IP | SVC_LB_IP)
@@ -206,6 +212,7 @@ struct service {
 	uint32_t affinity;			/* seconds */
 	uint8_t external_policy, internal_policy; /* enum k8snet_policy */
 	struct prefix_list source_range;
+	uint8_t range_scope;			/* enum k8snet_range_scope */
 	uint8_t no_endpoints;			/* enum k8snet_no_endpoints */
 	uint32_t endpoints;
 	uint64_t flows, rejected, dropped;

@@ -11,7 +11,8 @@ void knl_node_decode(const struct nlmsghdr *nlh, struct node *node)
 	struct nlattr *attr;
 	int rem;
 
-	node->has = NODE_IP | NODE_CLUSTER_CIDR | NODE_ADDRESS;
+	node->has = NODE_IP | NODE_CLUSTER_CIDR | NODE_ADDRESS |
+		    NODE_SERVICE_CIDR;
 	knl_k8snet_for_each_attr(attr, nlh, rem) {
 		switch (nla_type(attr)) {
 		case K8SNET_A_NODE_IP:
@@ -34,6 +35,17 @@ void knl_node_decode(const struct nlmsghdr *nlh, struct node *node)
 			break;
 		case K8SNET_A_NODE_CLUSTER_CIDR:
 			knl_prefix(attr, LIST_ADD(&node->cluster_cidr));
+			break;
+		case K8SNET_A_NODE_SERVICE_CIDR:
+			knl_prefix(attr, LIST_ADD(&node->service_cidr));
+			break;
+		case K8SNET_A_NODE_DEAD_PORTS:
+			node->dead_ports = knl_u8(attr);
+			node->has |= NODE_DEAD_PORTS;
+			break;
+		case K8SNET_A_NODE_UNASSIGNED_IPS:
+			node->unassigned_ips = knl_u8(attr);
+			node->has |= NODE_UNASSIGNED_IPS;
 			break;
 		case K8SNET_A_NODE_FASTPATH:
 			node->fastpath = knl_u8(attr);
@@ -66,9 +78,10 @@ int knl_node_set(const struct node *node)
 	uint32_t clear = 0;
 	struct addr *ip;
 
-	msg = knl_k8snet_msg(K8SNET_CMD_NODE_SET, 64 +
+	msg = knl_k8snet_msg(K8SNET_CMD_NODE_SET, 128 +
 			     node->ip.n * (size_t)ROOM_ADDR +
-			     (node->nodeport_prefix.n + node->cluster_cidr.n) *
+			     (node->nodeport_prefix.n + node->cluster_cidr.n +
+			      node->service_cidr.n) *
 			     (size_t)ROOM_PREFIX);
 	if (!msg)
 		return -ENOENT;
@@ -96,6 +109,17 @@ int knl_node_set(const struct node *node)
 		if (!node->cluster_cidr.n)
 			clear |= K8SNET_NODE_CLEAR_CLUSTER_CIDR;
 	}
+	if (node->has & NODE_SERVICE_CIDR) {
+		knl_put_prefixes(msg, K8SNET_A_NODE_SERVICE_CIDR,
+				 &node->service_cidr);
+		if (!node->service_cidr.n)
+			clear |= K8SNET_NODE_CLEAR_SERVICE_CIDR;
+	}
+	if (node->has & NODE_DEAD_PORTS)
+		knl_put_u8(msg, K8SNET_A_NODE_DEAD_PORTS, node->dead_ports);
+	if (node->has & NODE_UNASSIGNED_IPS)
+		knl_put_u8(msg, K8SNET_A_NODE_UNASSIGNED_IPS,
+			   node->unassigned_ips);
 	if (node->has & NODE_FASTPATH)
 		knl_put_u8(msg, K8SNET_A_NODE_FASTPATH, node->fastpath);
 	if (clear)

@@ -108,6 +108,10 @@ void knl_service_decode(const struct nlmsghdr *nlh, struct service *svc)
 		case K8SNET_A_SERVICE_SOURCE_RANGE:
 			knl_prefix(attr, LIST_ADD(&svc->source_range));
 			break;
+		case K8SNET_A_SERVICE_RANGE_SCOPE:
+			svc->range_scope = knl_u8(attr);
+			svc->has |= SVC_RANGE_SCOPE;
+			break;
 		case K8SNET_A_SERVICE_NO_ENDPOINTS:
 			svc->no_endpoints = knl_u8(attr);
 			svc->has |= SVC_NO_ENDPOINTS;
@@ -204,6 +208,9 @@ static void put_settings(struct nl_msg *msg, const struct service *svc)
 	if (svc->has & SVC_SOURCE_RANGE)
 		knl_put_prefixes(msg, K8SNET_A_SERVICE_SOURCE_RANGE,
 				 &svc->source_range);
+	if (svc->has & SVC_RANGE_SCOPE)
+		knl_put_u8(msg, K8SNET_A_SERVICE_RANGE_SCOPE,
+			   svc->range_scope);
 	if (svc->has & SVC_NO_ENDPOINTS)
 		knl_put_u8(msg, K8SNET_A_SERVICE_NO_ENDPOINTS,
 			   svc->no_endpoints);
@@ -212,7 +219,7 @@ static void put_settings(struct nl_msg *msg, const struct service *svc)
 /* Room for all of a service but its endpoints */
 static size_t service_room(const struct service *svc)
 {
-	return ROOM_NAME + 8 * (size_t)ROOM_U32 +
+	return ROOM_NAME + 12 * (size_t)ROOM_U32 +
 	       svc->frontend.n * (size_t)ROOM_FRONTEND +
 	       svc->source_range.n * (size_t)ROOM_PREFIX;
 }

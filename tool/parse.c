@@ -34,6 +34,12 @@ const char *const no_endpoints_names[] = {
 	NULL
 };
 
+const char *const range_scope_names[] = {
+	[K8SNET_RANGE_SCOPE_LB] = "lb",
+	[K8SNET_RANGE_SCOPE_EXTERNAL] = "external",
+	NULL
+};
+
 const char *const fastpath_names[] = {
 	[K8SNET_FASTPATH_AUTO] = "auto",
 	[K8SNET_FASTPATH_ESTABLISHED] = "established",

@@ -78,6 +78,7 @@ int parse_endpoint(const char *s, struct endpoint *out, struct why *why);
 extern const char *const scheduler_names[];
 extern const char *const policy_names[];
 extern const char *const no_endpoints_names[];
+extern const char *const range_scope_names[];
 extern const char *const fastpath_names[];
 extern const char *const verdict_names[];
 extern const char *const frontend_words[];

@@ -96,12 +96,16 @@ static int finish_node(void *obj, struct why *why)
 		node->nodeport_max = NODEPORT_MAX;
 	}
 	if (node->nodeport_prefix.n > K8SNET_PREFIXES_MAX ||
-	    node->cluster_cidr.n > K8SNET_PREFIXES_MAX)
+	    node->cluster_cidr.n > K8SNET_PREFIXES_MAX ||
+	    node->service_cidr.n > K8SNET_PREFIXES_MAX)
 		return why_fail(why, "more than %d prefixes in a list",
 				K8SNET_PREFIXES_MAX);
-	/* What was left out is zero: primary, auto, empty lists. */
+	if (!(node->has & NODE_UNASSIGNED_IPS))
+		node->unassigned_ips = K8SNET_NO_ENDPOINTS_DROP;
+	/* What else was left out is zero: primary, auto, empty lists. */
 	node->has = NODE_IP | NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE |
-		    NODE_CLUSTER_CIDR | NODE_FASTPATH;
+		    NODE_CLUSTER_CIDR | NODE_FASTPATH | NODE_SERVICE_CIDR |
+		    NODE_DEAD_PORTS | NODE_UNASSIGNED_IPS;
 	node_sort(node);
 	return 0;
 }
@@ -176,7 +180,7 @@ static int finish_service(void *obj, struct why *why)
 				K8SNET_RANGES_MAX);
 	svc->has |= SVC_PROTO | SVC_FRONTENDS | SVC_EP | SVC_SCHEDULER |
 		    SVC_AFFINITY | SVC_EXTERNAL_POLICY | SVC_INTERNAL_POLICY |
-		    SVC_SOURCE_RANGE | SVC_NO_ENDPOINTS;
+		    SVC_SOURCE_RANGE | SVC_NO_ENDPOINTS | SVC_RANGE_SCOPE;
 	return service_fill_ports(svc, service_first_vip(svc), why);
 }
 

@@ -18,12 +18,14 @@ _k8snetctl_devices()
 _k8snetctl_words()
 {
 	local svc='vip node-port external-ip lb-ip ep scheduler affinity
-		external-policy internal-policy source-range no-endpoints'
+		external-policy internal-policy source-range source-range-scope
+		no-endpoints'
 
 	case $prev in
 	scheduler) echo random rr lc maglev; return ;;
 	external-policy | internal-policy) echo cluster local; return ;;
-	no-endpoints) echo reject drop pass; return ;;
+	no-endpoints | dead-ports | unassigned-ips) echo reject drop pass; return ;;
+	source-range-scope) echo lb external; return ;;
 	fastpath) echo auto established off; return ;;
 	nodeport-addresses) echo primary all; return ;;
 	nodeport-range) echo 30000-32767; return ;;
@@ -32,7 +34,8 @@ _k8snetctl_words()
 	bridge) [ "$verb" = '' ] || { _k8snetctl_first bridge list; return; } ;;
 	port | dev) [ "$verb" = '' ] || { _k8snetctl_devices; return; } ;;
 	vip | node-port | external-ip | lb-ip | ep | source-range | via | \
-	except | addr | mtu | mac | lladdr | ip | cluster-cidr)
+	except | addr | mtu | mac | lladdr | ip | cluster-cidr | \
+	service-cidr)
 		[ "$verb" = '' ] || return ;;
 	esac
 
@@ -63,7 +66,7 @@ _k8snetctl_words()
 		case $object/$verb/$nth in
 		node/set/*)
 			echo ip nodeport-addresses nodeport-range cluster-cidr \
-				fastpath ;;
+				service-cidr dead-ports unassigned-ips fastpath ;;
 		bridge/add/1) ;;
 		bridge/*/1) _k8snetctl_first bridge list ;;
 		bridge/add/* | bridge/set/*) echo addr mtu lladdr ;;

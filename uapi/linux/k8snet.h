@@ -189,6 +189,18 @@ enum k8snet_attr_node {
 					 * family, found by the module where
 					 * none was set
 					 */
+	K8SNET_A_NODE_SERVICE_CIDR,	/* nest of PREFIX; multi-attr: where
+					 * cluster IPs come from
+					 */
+	K8SNET_A_NODE_DEAD_PORTS,	/* u8, enum k8snet_no_endpoints: what
+					 * happens to a port of a cluster IP
+					 * that no service has; default REJECT
+					 */
+	K8SNET_A_NODE_UNASSIGNED_IPS,	/* u8, enum k8snet_no_endpoints: what
+					 * happens to an address in a
+					 * SERVICE_CIDR that no service has;
+					 * default DROP
+					 */
 
 	__K8SNET_A_NODE_LAST,
 	K8SNET_A_NODE_MAX = __K8SNET_A_NODE_LAST - 1
@@ -196,7 +208,8 @@ enum k8snet_attr_node {
 
 #define K8SNET_NODE_CLEAR_IP			(1U << 0)
 #define K8SNET_NODE_CLEAR_CLUSTER_CIDR		(1U << 1)
-#define __K8SNET_NODE_CLEAR_ALL			0x3U
+#define K8SNET_NODE_CLEAR_SERVICE_CIDR		(1U << 2)
+#define __K8SNET_NODE_CLEAR_ALL			0x7U
 
 enum k8snet_attr_bridge {
 	K8SNET_A_BRIDGE_UNSPEC,
@@ -364,6 +377,15 @@ enum k8snet_no_endpoints {
 	K8SNET_NO_ENDPOINTS_MAX = __K8SNET_NO_ENDPOINTS_LAST - 1
 };
 
+/* Which frontends a service's source ranges are for. */
+enum k8snet_range_scope {
+	K8SNET_RANGE_SCOPE_LB,		/* load-balancer addresses */
+	K8SNET_RANGE_SCOPE_EXTERNAL,	/* all but cluster IPs */
+
+	__K8SNET_RANGE_SCOPE_LAST,
+	K8SNET_RANGE_SCOPE_MAX = __K8SNET_RANGE_SCOPE_LAST - 1
+};
+
 enum k8snet_attr_service {
 	K8SNET_A_SERVICE_UNSPEC,
 	K8SNET_A_SERVICE_NAME,		/* string, 1..253 bytes */
@@ -379,8 +401,9 @@ enum k8snet_attr_service {
 	K8SNET_A_SERVICE_EXTERNAL_POLICY, /* u8, enum k8snet_policy */
 	K8SNET_A_SERVICE_INTERNAL_POLICY, /* u8, enum k8snet_policy */
 	K8SNET_A_SERVICE_SOURCE_RANGE,	/* nest of PREFIX; multi-attr: who may
-					 * reach the load-balancer addresses;
-					 * none: everybody
+					 * reach the load-balancer addresses,
+					 * or what RANGE_SCOPE says; none:
+					 * everybody
 					 */
 	K8SNET_A_SERVICE_NO_ENDPOINTS,	/* u8, enum k8snet_no_endpoints */
 	K8SNET_A_SERVICE_REPLACE,	/* u32, K8SNET_SERVICE_REPLACE_*; SET
@@ -400,6 +423,7 @@ enum k8snet_attr_service {
 	K8SNET_A_SERVICE_DROPPED,	/* u64; answer only: packets dropped by
 					 * policy or source range
 					 */
+	K8SNET_A_SERVICE_RANGE_SCOPE,	/* u8, enum k8snet_range_scope */
 
 	__K8SNET_A_SERVICE_LAST,
 	K8SNET_A_SERVICE_MAX = __K8SNET_A_SERVICE_LAST - 1
