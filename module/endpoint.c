@@ -10,7 +10,11 @@
 
 static void endpoint_free_rcu(struct rcu_head *head)
 {
-	kfree(container_of(head, struct k8snet_endpoint, rcu));
+	struct k8snet_endpoint *ep = container_of(head, struct k8snet_endpoint,
+						  rcu);
+
+	kfree(ep->hints);
+	kfree(ep);
 }
 
 /*
@@ -84,12 +88,75 @@ static struct k8snet_endpoint *endpoint_alloc(const struct k8snet_service *svc,
 	return ep;
 }
 
-static void state_apply(struct k8snet_endpoint_state *state,
-			const struct k8snet_endpoint_spec *s)
+static char *name_put(char *to, const char *name)
 {
+	size_t size = strlen(name) + 1;
+
+	memcpy(to, name, size);
+	return to + size;
+}
+
+/* Hints as @s has them, and of what it does not name those of @old. */
+static struct k8snet_hints *hints_make(const struct k8snet_hints *old,
+				       const struct k8snet_endpoint_spec *s)
+{
+	const char *zone[K8SNET_HINTS_MAX], *node[K8SNET_HINTS_MAX];
+	unsigned int n_zones = s->has_zones ? s->n_zones : 0;
+	unsigned int n_nodes = s->has_nodes ? s->n_nodes : 0;
+	const char *name = old ? old->names : NULL;
+	struct k8snet_hints *hints;
+	size_t len = 0;
+	unsigned int i;
+	char *to;
+
+	memcpy(zone, s->zone, sizeof(zone));
+	memcpy(node, s->node, sizeof(node));
+	for (i = 0; old && i < old->n_zones; i++) {
+		if (!s->has_zones)
+			zone[n_zones++] = name;
+		name = k8snet_hint_next(name);
+	}
+	for (i = 0; old && i < old->n_nodes; i++) {
+		if (!s->has_nodes)
+			node[n_nodes++] = name;
+		name = k8snet_hint_next(name);
+	}
+	if (!n_zones && !n_nodes)
+		return NULL;
+
+	for (i = 0; i < n_zones; i++)
+		len += strlen(zone[i]) + 1;
+	for (i = 0; i < n_nodes; i++)
+		len += strlen(node[i]) + 1;
+	hints = kmalloc(struct_size(hints, names, len), GFP_KERNEL);
+	if (!hints)
+		return ERR_PTR(-ENOMEM);
+	hints->n_zones = n_zones;
+	hints->n_nodes = n_nodes;
+	to = hints->names;
+	for (i = 0; i < n_zones; i++)
+		to = name_put(to, zone[i]);
+	for (i = 0; i < n_nodes; i++)
+		to = name_put(to, node[i]);
+	return hints;
+}
+
+/* What the message says of an endpoint; on an error @state is as it was. */
+static int state_apply(struct k8snet_endpoint_state *state,
+		       const struct k8snet_endpoint_spec *s)
+{
+	struct k8snet_hints *hints;
+
+	if (s->has_zones || s->has_nodes) {
+		hints = hints_make(state->hints, s);
+		if (IS_ERR(hints))
+			return PTR_ERR(hints);
+		state->hints = hints;
+	}
 	state->flags = (state->flags & ~s->mask) | (s->flags & s->mask);
 	if (s->has_weight)
 		state->weight = s->weight;
+	return 0;
 }
 
 int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
@@ -144,7 +211,11 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 				goto err_free;
 			out[count].weight = out[count].ep->weight;
 			out[count].flags = out[count].ep->flags;
-			state_apply(&out[count++], s++);
+			out[count].hints = NULL;
+			err = state_apply(&out[count++], s++);
+			if (err)
+				goto err_free;
+			err = -ENOMEM;
 			continue;
 		}
 		if (!cmp && how == K8SNET_MERGE_ADD) {
@@ -157,14 +228,18 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 			out[count].ep = ep;
 			out[count].weight = ep->weight;
 			out[count].flags = ep->flags;
+			out[count].hints = ep->hints;
 			if (!cmp && how == K8SNET_MERGE_REPLACE) {
 				out[count].weight = 1;
 				out[count].flags = K8SNET_EP_READY |
 						   K8SNET_EP_SERVING;
+				out[count].hints = NULL;
 			}
-			if (!cmp)
-				state_apply(&out[count], s);
 			count++;
+			err = cmp ? 0 : state_apply(&out[count - 1], s);
+			if (err)
+				goto err_free;
+			err = -ENOMEM;
 		}
 		if (!cmp)
 			s++;
@@ -183,10 +258,7 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 	return 0;
 
 err_free:
-	while (count--)
-		if (list_empty(&out[count].ep->node))
-			k8snet_endpoint_put(out[count].ep);
-	kvfree(out);
+	k8snet_endpoints_merge_undo(out, count);
 	kvfree(sorted);
 	return err;
 }
@@ -194,9 +266,12 @@ err_free:
 void k8snet_endpoints_merge_undo(struct k8snet_endpoint_state *states,
 				 unsigned int n)
 {
-	while (n--)
+	while (n--) {
+		if (states[n].hints != states[n].ep->hints)
+			kfree(states[n].hints);
 		if (list_empty(&states[n].ep->node))
 			k8snet_endpoint_put(states[n].ep);
+	}
 	kvfree(states);
 }
 
@@ -211,6 +286,7 @@ void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 	unsigned int i;
 
 	list_splice_init(&svc->endpoints, &old);
+	svc->hinted = false;
 	for (i = 0; i < n; i++) {
 		ep = states[i].ep;
 		if (svc->proto == IPPROTO_UDP && !list_empty(&ep->node) &&
@@ -221,11 +297,16 @@ void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 		}
 		WRITE_ONCE(ep->weight, states[i].weight);
 		WRITE_ONCE(ep->flags, states[i].flags);
+		if (ep->hints != states[i].hints) {
+			kfree(ep->hints);
+			ep->hints = states[i].hints;
+		}
+		svc->hinted |= !!ep->hints;
 		/* From the old list, or new and on none: either way. */
 		list_del(&ep->node);
 		list_add_tail(&ep->node, &svc->endpoints);
 	}
-	k8snet_plan_mark(plan, states, n);
+	k8snet_plan_mark(plan, svc);
 
 	kn->n_endpoints += n - svc->n_endpoints;
 	svc->n_endpoints = n;

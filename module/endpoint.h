@@ -10,6 +10,12 @@
 
 struct k8snet_plan;
 
+/* Topology hints of an endpoint: which zones and nodes it is meant for. */
+struct k8snet_hints {
+	u8 n_zones, n_nodes;
+	char names[];			/* zones, then nodes; each with NUL */
+};
+
 /*
  * An endpoint of one service. Owned by the service's list; the flows and the
  * affinity entries that name it hold references of their own, plans do not:
@@ -35,6 +41,7 @@ struct k8snet_endpoint {
 	u32 service_id;			/* constant */
 	atomic_t active;		/* live flows; conn.c */
 	atomic_long_t flows;		/* given to it; per new flow */
+	struct k8snet_hints *hints;	/* NULL: none; cfg_lock */
 	struct list_head node;		/* svc->endpoints; cfg_lock */
 	struct rcu_head rcu;
 };
@@ -47,6 +54,10 @@ struct k8snet_endpoint_spec {
 	bool has_weight;
 	u32 weight;
 	u32 flags, mask;		/* mask 0: flags not given */
+	/* Hints point into the message. */
+	bool has_zones, has_nodes;
+	u8 n_zones, n_nodes;
+	const char *zone[K8SNET_HINTS_MAX], *node[K8SNET_HINTS_MAX];
 };
 
 /* An endpoint as it is to be once the plan made of it is published. */
@@ -54,7 +65,14 @@ struct k8snet_endpoint_state {
 	struct k8snet_endpoint *ep;
 	u32 weight;
 	u32 flags;
+	struct k8snet_hints *hints;	/* @ep's, or new ones in their place */
 };
+
+/* The next of a list of names that are put together. */
+static inline const char *k8snet_hint_next(const char *name)
+{
+	return name + strlen(name) + 1;
+}
 
 struct k8snet_endpoint *
 k8snet_endpoint_find(struct k8snet_service *svc,

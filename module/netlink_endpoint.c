@@ -7,8 +7,23 @@
 #include "netlink_service.h"
 #include "service.h"
 
+static int hints_put(struct sk_buff *skb, const struct k8snet_hints *h)
+{
+	const char *name = h->names;
+	unsigned int i;
+
+	for (i = 0; i < h->n_zones + h->n_nodes; i++) {
+		if (nla_put_string(skb, i < h->n_zones ?
+				   K8SNET_A_ENDPOINT_ZONE_HINT :
+				   K8SNET_A_ENDPOINT_NODE_HINT, name))
+			return -EMSGSIZE;
+		name = k8snet_hint_next(name);
+	}
+	return 0;
+}
+
 int k8snet_nl_endpoint_put(struct sk_buff *skb, int type,
-			   const struct k8snet_endpoint *ep)
+			   const struct k8snet_endpoint *ep, bool hints)
 {
 	struct nlattr *nest = nla_nest_start(skb, type);
 
@@ -24,7 +39,8 @@ int k8snet_nl_endpoint_put(struct sk_buff *skb, int type,
 			      atomic_long_read(&ep->flows),
 			      K8SNET_A_ENDPOINT_UNSPEC) ||
 	    nla_put_u32(skb, K8SNET_A_ENDPOINT_ACTIVE,
-			atomic_read(&ep->active))) {
+			atomic_read(&ep->active)) ||
+	    (hints && ep->hints && hints_put(skb, ep->hints))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -47,7 +63,8 @@ static int endpoint_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 	if (!hdr)
 		return -EMSGSIZE;
 	if (nla_put_string(skb, K8SNET_A_SERVICE_NAME, o->svc->name) ||
-	    k8snet_nl_endpoint_put(skb, K8SNET_A_SERVICE_ENDPOINT, o->ep)) {
+	    k8snet_nl_endpoint_put(skb, K8SNET_A_SERVICE_ENDPOINT, o->ep,
+				   true)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}

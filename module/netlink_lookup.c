@@ -26,11 +26,11 @@ static int fill_endpoints(struct sk_buff *skb, const struct k8snet_decision *d)
 
 	for (i = 0; i < d->set->n && i < LOOKUP_ENDPOINTS_MAX; i++)
 		if (k8snet_nl_endpoint_put(skb, K8SNET_A_LOOKUP_ENDPOINT,
-					   d->set->ep[i]))
+					   d->set->ep[i], false))
 			return -EMSGSIZE;
 	if (choice_is_known(d))
 		return k8snet_nl_endpoint_put(skb, K8SNET_A_LOOKUP_CHOICE,
-					      d->ep);
+					      d->ep, false);
 	return 0;
 }
 

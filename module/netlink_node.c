@@ -6,6 +6,7 @@
 
 #include "netlink.h"
 #include "node.h"
+#include "service.h"
 
 static int addrs_put(struct sk_buff *skb, int type,
 		     const union nf_inet_addr addr[2])
@@ -52,7 +53,9 @@ static int node_fill(struct sk_buff *skb, const struct k8snet_msg *msg,
 			 c->n_service) ||
 	    nla_put_u8(skb, K8SNET_A_NODE_DEAD_PORTS, c->dead_ports) ||
 	    nla_put_u8(skb, K8SNET_A_NODE_UNASSIGNED_IPS,
-		       c->unassigned_ips)) {
+		       c->unassigned_ips) ||
+	    (*c->name && nla_put_string(skb, K8SNET_A_NODE_NAME, c->name)) ||
+	    (*c->zone && nla_put_string(skb, K8SNET_A_NODE_ZONE, c->zone))) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -232,6 +235,17 @@ static int conf_parse(const struct genl_info *info,
 	if (tb[K8SNET_A_NODE_UNASSIGNED_IPS])
 		conf->unassigned_ips =
 			nla_get_u8(tb[K8SNET_A_NODE_UNASSIGNED_IPS]);
+	/* Zeroed first: settings are compared as a whole. */
+	if (tb[K8SNET_A_NODE_NAME]) {
+		memset(conf->name, 0, sizeof(conf->name));
+		strscpy(conf->name, nla_data(tb[K8SNET_A_NODE_NAME]),
+			sizeof(conf->name));
+	}
+	if (tb[K8SNET_A_NODE_ZONE]) {
+		memset(conf->zone, 0, sizeof(conf->zone));
+		strscpy(conf->zone, nla_data(tb[K8SNET_A_NODE_ZONE]),
+			sizeof(conf->zone));
+	}
 	return 0;
 }
 
@@ -248,6 +262,9 @@ int k8snet_nl_node_set_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!conf)
 		goto out;
 	err = conf_parse(info, conf);
+	/* Services with hints look different from another zone. */
+	if (!err)
+		err = k8snet_services_replan(kn, conf->name, conf->zone);
 	if (err) {
 		kfree(conf);
 		goto out;

@@ -34,6 +34,10 @@ const struct nla_policy k8snet_node_policy[K8SNET_A_NODE_MAX + 1] = {
 		NLA_POLICY_MAX(NLA_U8, K8SNET_NO_ENDPOINTS_MAX),
 	[K8SNET_A_NODE_UNASSIGNED_IPS] =
 		NLA_POLICY_MAX(NLA_U8, K8SNET_NO_ENDPOINTS_MAX),
+	[K8SNET_A_NODE_NAME] = { .type = NLA_NUL_STRING,
+				 .len = K8SNET_NAME_MAX },
+	[K8SNET_A_NODE_ZONE] = { .type = NLA_NUL_STRING,
+				 .len = K8SNET_ZONE_MAX },
 };
 
 const struct nla_policy k8snet_bridge_policy[K8SNET_A_BRIDGE_MAX + 1] = {
@@ -101,6 +105,10 @@ const struct nla_policy k8snet_endpoint_policy[K8SNET_A_ENDPOINT_MAX + 1] = {
 	[K8SNET_A_ENDPOINT_MASK] = NLA_POLICY_MASK(NLA_U32, __K8SNET_EP_ALL),
 	[K8SNET_A_ENDPOINT_FLOWS] = { .type = NLA_REJECT },
 	[K8SNET_A_ENDPOINT_ACTIVE] = { .type = NLA_REJECT },
+	[K8SNET_A_ENDPOINT_ZONE_HINT] = { .type = NLA_NUL_STRING,
+					  .len = K8SNET_ZONE_MAX },
+	[K8SNET_A_ENDPOINT_NODE_HINT] = { .type = NLA_NUL_STRING,
+					  .len = K8SNET_NAME_MAX },
 };
 
 const struct nla_policy k8snet_service_policy[K8SNET_A_SERVICE_MAX + 1] = {

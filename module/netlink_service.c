@@ -193,6 +193,30 @@ static int frontend_parse(const struct nlattr *nla, u8 proto,
 			     &s->key.family, extack);
 }
 
+/* Attributes @type of an endpoint: names, of which "" is none. */
+static int hints_parse(const struct nlattr *nest, int type, bool *has, u8 *n,
+		       const char *names[K8SNET_HINTS_MAX],
+		       struct netlink_ext_ack *extack)
+{
+	const struct nlattr *nla;
+	int rem;
+
+	nla_for_each_nested(nla, nest, rem) {
+		if (nla_type(nla) != type)
+			continue;
+		*has = true;
+		if (!*(const char *)nla_data(nla))
+			continue;
+		if (*n == K8SNET_HINTS_MAX) {
+			NL_SET_ERR_MSG_ATTR(extack, nla,
+					    "endpoint has more than 8 hints of a kind");
+			return -E2BIG;
+		}
+		names[(*n)++] = nla_data(nla);
+	}
+	return 0;
+}
+
 static int endpoint_parse(const struct nlattr *nla,
 			  struct k8snet_endpoint_spec *s, bool set,
 			  struct netlink_ext_ack *extack)
@@ -225,6 +249,13 @@ static int endpoint_parse(const struct nlattr *nla,
 			return -ERANGE;
 		}
 	}
+	err = hints_parse(nla, K8SNET_A_ENDPOINT_ZONE_HINT, &s->has_zones,
+			  &s->n_zones, s->zone, extack);
+	if (!err)
+		err = hints_parse(nla, K8SNET_A_ENDPOINT_NODE_HINT,
+				  &s->has_nodes, &s->n_nodes, s->node, extack);
+	if (err)
+		return err;
 	if (tb[K8SNET_A_ENDPOINT_MASK] && !set) {
 		NL_SET_ERR_MSG_ATTR(extack, tb[K8SNET_A_ENDPOINT_MASK],
 				    "mask is for changing an endpoint");

@@ -23,8 +23,9 @@ int k8snet_nl_endpoints_parse(const struct genl_info *info, bool set,
 
 int k8snet_nl_frontend_put(struct sk_buff *skb, int type,
 			   const struct k8snet_frontend *fe);
+/* @hints: its topology hints, too; cfg_lock held then. */
 int k8snet_nl_endpoint_put(struct sk_buff *skb, int type,
-			   const struct k8snet_endpoint *ep);
+			   const struct k8snet_endpoint *ep, bool hints);
 /* Context: cfg_lock held. */
 void k8snet_service_notify(struct k8snet_net *kn,
 			   const struct k8snet_service *svc);

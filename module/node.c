@@ -259,6 +259,15 @@ static void former_add(union nf_inet_addr former[K8SNET_NODE_FORMER_MAX],
 	former[0] = *addr;
 }
 
+/* Is any of what comes before byte @end different? */
+static bool conf_differs(const struct k8snet_node_conf *a,
+			 const struct k8snet_node_conf *b, size_t end)
+{
+	size_t from = offsetofend(struct k8snet_node_conf, rcu);
+
+	return memcmp((const u8 *)a + from, (const u8 *)b + from, end - from);
+}
+
 bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 {
 	const struct k8snet_node_conf *old;
@@ -271,12 +280,12 @@ bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 	old = k8snet_cfg_dereference(kn, kn->node);
 	conf_find(kn->net, conf);
 	/* Structures are zeroed and copied whole, so padding is equal too. */
-	if (!memcmp(old, conf, offsetof(struct k8snet_node_conf, rcu))) {
+	if (!conf_differs(old, conf, sizeof(*conf))) {
 		kfree(conf);
 		return false;
 	}
-	visible = memcmp(old, conf, offsetof(struct k8snet_node_conf,
-					     address_ifindex));
+	visible = conf_differs(old, conf, offsetof(struct k8snet_node_conf,
+						   address_ifindex));
 
 	for (i = 0; i < 2; i++) {
 		/* An address that was set stays set when its device loses it. */

@@ -13,6 +13,7 @@ enum {
 
 /* Immutable once published in kn->node. */
 struct k8snet_node_conf {
+	struct rcu_head rcu;		/* first: what is behind it compares */
 	union nf_inet_addr ip[2];	/* set by the user; any: not set */
 	/* In use: ip, or where that is not set the one found, or any. */
 	union nf_inet_addr address[2];
@@ -25,6 +26,9 @@ struct k8snet_node_conf {
 	struct k8snet_prefix nodeport[K8SNET_PREFIXES_MAX];
 	struct k8snet_prefix cluster[K8SNET_PREFIXES_MAX];
 	struct k8snet_prefix service[K8SNET_PREFIXES_MAX];
+	/* What topology hints call this node and its zone; "": nothing. */
+	char name[K8SNET_NAME_MAX + 1];
+	char zone[K8SNET_ZONE_MAX + 1];
 	/* From here on what no request shows. Device that has address; 0:
 	 * none. Packets with that source may leave through another one.
 	 */
@@ -33,7 +37,6 @@ struct k8snet_node_conf {
 	 * when they are no longer local.
 	 */
 	union nf_inet_addr former[2][K8SNET_NODE_FORMER_MAX];
-	struct rcu_head rcu;		/* last: what is before it compares */
 };
 
 /* The notifiers that follow the addresses of all namespaces; after

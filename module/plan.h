@@ -50,13 +50,17 @@ struct k8snet_plan {
 
 struct k8snet_plan *k8snet_plan_alloc(unsigned int n_ranges);
 /* Fills a plan's sets from @eps, which is sorted by address and port; the
- * settings are already there. 0 or -ENOMEM. May sleep.
+ * settings are already there. @name, @zone: what hints call this node and its
+ * zone, "" for nothing. 0 or -ENOMEM. May sleep.
  */
 int k8snet_plan_build(struct k8snet_plan *plan,
-		      const struct k8snet_endpoint_state *eps, unsigned int n);
-/* Tells the endpoints which sets of a plan, now published, they are in. */
+		      const struct k8snet_endpoint_state *eps, unsigned int n,
+		      const char *name, const char *zone);
+/* Tells the endpoints of the service which sets of a plan, now published, they
+ * are in. Context: cfg_lock held.
+ */
 void k8snet_plan_mark(const struct k8snet_plan *plan,
-		      const struct k8snet_endpoint_state *eps, unsigned int n);
+		      const struct k8snet_service *svc);
 void k8snet_plan_free(struct k8snet_plan *plan);	/* never published */
 void k8snet_plan_free_rcu(struct k8snet_plan *plan);
 

@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "conn.h"
+#include "node.h"
 #include "service.h"
 #include "sweep.h"
 
@@ -78,6 +79,7 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 {
 	struct k8snet_plan *old = k8snet_cfg_dereference(kn, svc->plan);
 	struct k8snet_endpoint_state *states;
+	const struct k8snet_node_conf *node;
 	struct k8snet_plan *plan;
 	unsigned int n;
 	int err;
@@ -94,7 +96,8 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 		err = -ENOMEM;
 		goto err_states;
 	}
-	err = k8snet_plan_build(plan, states, n);
+	node = k8snet_cfg_dereference(kn, kn->node);
+	err = k8snet_plan_build(plan, states, n, node->name, node->zone);
 	if (err)
 		goto err_plan;
 	/* A service without a plan is new: it must have one before the first
@@ -259,6 +262,76 @@ void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
 
 /* A change of nothing but endpoints. */
 static const struct k8snet_service_spec endpoints_only;
+
+/* A plan for the service as it is, on a node of that name in that zone. */
+static struct k8snet_plan *plan_again(struct k8snet_net *kn,
+				      const struct k8snet_service *svc,
+				      const char *name, const char *zone)
+{
+	struct k8snet_endpoint_state *states;
+	struct k8snet_endpoint *ep;
+	struct k8snet_plan *plan;
+	unsigned int n = 0;
+
+	states = kvmalloc_array(svc->n_endpoints, sizeof(*states), GFP_KERNEL);
+	if (!states)
+		return NULL;
+	list_for_each_entry(ep, &svc->endpoints, node)
+		states[n++] = (struct k8snet_endpoint_state){
+			.ep = ep,
+			.weight = ep->weight,
+			.flags = ep->flags,
+			.hints = ep->hints,
+		};
+	plan = plan_settings(k8snet_cfg_dereference(kn, svc->plan),
+			     &endpoints_only);
+	if (plan && k8snet_plan_build(plan, states, n, name, zone)) {
+		k8snet_plan_free(plan);
+		plan = NULL;
+	}
+	kvfree(states);
+	return plan;
+}
+
+int k8snet_services_replan(struct k8snet_net *kn, const char *name,
+			   const char *zone)
+{
+	const struct k8snet_node_conf *node;
+	struct k8snet_service *svc;
+	struct k8snet_plan *old;
+	unsigned long id;
+	int err = 0;
+
+	k8snet_assert_cfg(kn);
+	node = k8snet_cfg_dereference(kn, kn->node);
+	if (!strcmp(node->name, name) && !strcmp(node->zone, zone))
+		return 0;
+
+	xa_for_each(&kn->service_ids, id, svc) {
+		if (!svc->hinted)
+			continue;
+		svc->next_plan = plan_again(kn, svc, name, zone);
+		if (!svc->next_plan) {
+			err = -ENOMEM;
+			break;
+		}
+		cond_resched();
+	}
+	xa_for_each(&kn->service_ids, id, svc) {
+		if (!svc->next_plan)
+			continue;
+		if (err) {
+			k8snet_plan_free(svc->next_plan);
+		} else {
+			old = k8snet_cfg_dereference(kn, svc->plan);
+			rcu_assign_pointer(svc->plan, svc->next_plan);
+			k8snet_plan_free_rcu(old);
+			k8snet_plan_mark(svc->next_plan, svc);
+		}
+		svc->next_plan = NULL;
+	}
+	return err;
+}
 
 int k8snet_endpoint_add(struct k8snet_net *kn, struct k8snet_service *svc,
 			const struct k8snet_endpoint_spec *specs, unsigned int n,

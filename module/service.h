@@ -25,6 +25,8 @@ struct k8snet_service {
 	struct list_head frontends;
 	struct list_head endpoints;
 	unsigned int n_frontends, n_endpoints;
+	bool hinted;			/* an endpoint has topology hints */
+	struct k8snet_plan *next_plan;	/* k8snet_services_replan() only */
 	struct rcu_head rcu;
 	char name[];			/* constant, NUL-terminated */
 };
@@ -62,6 +64,12 @@ int k8snet_service_create(struct k8snet_net *kn, const char *name,
 int k8snet_service_change(struct k8snet_net *kn, struct k8snet_service *svc,
 			  const struct k8snet_service_spec *spec,
 			  struct netlink_ext_ack *extack);
+/*
+ * The node is @name in @zone from now on: services whose endpoints have hints
+ * get new plans, all of them or, without memory, none.
+ */
+int k8snet_services_replan(struct k8snet_net *kn, const char *name,
+			   const char *zone);
 void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc);
 
 int k8snet_endpoint_add(struct k8snet_net *kn, struct k8snet_service *svc,

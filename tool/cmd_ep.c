@@ -97,8 +97,10 @@ static const struct field ep_fields[] = {
 const struct object cmd_ep = {
 	.name = "ep",
 	.usage =
-"k8snetctl ep add NAME ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local]...\n"
-"k8snetctl ep set NAME ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local|,remote]...\n"
+"k8snetctl ep add NAME ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local]\n"
+"                 [,zone=Z]...[,node=N]...\n"
+"k8snetctl ep set NAME ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local|,remote]\n"
+"                 [,zone=Z]...[,node=N]...\n"
 "k8snetctl ep del NAME ADDR:PORT...\n"
 "k8snetctl ep list [NAME]\n",
 	.verbs = (const struct verb[]) {

@@ -64,6 +64,16 @@ static const struct {
 	  offsetof(struct node, unassigned_ips) },
 };
 
+/* Words that take a name */
+static const struct {
+	const char *word;
+	uint32_t bit;
+	size_t max, off;
+} labels[] = {
+	{ "name", NODE_NAME, K8SNET_NAME_MAX, offsetof(struct node, name) },
+	{ "zone", NODE_ZONE, K8SNET_ZONE_MAX, offsetof(struct node, zone) },
+};
+
 static int parse_word(struct node *node, const char *word, struct args *args,
 		      struct why *why)
 {
@@ -90,6 +100,17 @@ static int parse_word(struct node *node, const char *word, struct args *args,
 					  why) : -1;
 	}
 
+	for (i = 0; i < sizeof(labels) / sizeof(*labels); i++) {
+		if (strcmp(word, labels[i].word))
+			continue;
+		if (once(&node->has, labels[i].bit, word, why))
+			return -1;
+		value = args_value(args, word, why);
+		return value ? parse_label(value, word, labels[i].max,
+					   (const char **)((char *)node +
+							   labels[i].off),
+					   why) : -1;
+	}
 	for (i = 0; i < sizeof(words) / sizeof(*words); i++)
 		if (!strcmp(word, words[i]))
 			break;
@@ -159,7 +180,8 @@ const struct object cmd_node = {
 "k8snetctl node set [ip ADDR|none]... [nodeport-addresses primary|all|CIDR[,CIDR]...]\n"
 "                   [nodeport-range LOW-HIGH] [cluster-cidr CIDR|none]...\n"
 "                   [service-cidr CIDR|none]... [dead-ports reject|drop|pass]\n"
-"                   [unassigned-ips reject|drop|pass] [fastpath auto|established|off]\n"
+"                   [unassigned-ips reject|drop|pass] [name NAME|none] [zone ZONE|none]\n"
+"                   [fastpath auto|established|off]\n"
 "k8snetctl node show\n",
 	.verbs = (const struct verb[]) {
 		{ "set", parse_set, run_set },

@@ -249,7 +249,8 @@ const struct object cmd_svc = {
 	.usage =
 "k8snetctl svc add NAME [vip ADDR:PORT/PROTO]... [node-port N[/PROTO]]\n"
 "                  [external-ip ADDR[:PORT[/PROTO]]]... [lb-ip ADDR[:PORT[/PROTO]]]...\n"
-"                  [ep ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local]]...\n"
+"                  [ep ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local]\n"
+"                   [,zone=Z]...[,node=N]...]...\n"
 "                  [scheduler random|rr|lc|maglev] [affinity SECONDS]\n"
 "                  [external-policy cluster|local] [internal-policy cluster|local]\n"
 "                  [source-range CIDR]... [source-range-scope lb|external]\n"

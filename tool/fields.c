@@ -26,6 +26,8 @@ const struct field node_fields[] = {
 	  .names = no_endpoints_names),
 	F(FIELD_ENUM, "unassigned-ips", node, unassigned_ips,
 	  NODE_UNASSIGNED_IPS, .names = no_endpoints_names),
+	F(FIELD_LABEL, "name", node, name, NODE_NAME, .max = K8SNET_NAME_MAX),
+	F(FIELD_LABEL, "zone", node, zone, NODE_ZONE, .max = K8SNET_ZONE_MAX),
 	F(FIELD_ENUM, "fastpath", node, fastpath, NODE_FASTPATH,
 	  .names = fastpath_names),
 	F(FIELD_ADDRS, "address", node, address, NODE_ADDRESS,
@@ -231,8 +233,7 @@ static bool endpoints_equal(const struct endpoint_list *a,
 
 	for (i = 0; i < a->n && i < b->n; i++)
 		if (endpoint_cmp(&a->v[i], &b->v[i]) ||
-		    a->v[i].weight != b->v[i].weight ||
-		    a->v[i].flags != b->v[i].flags)
+		    !endpoint_same(&a->v[i], &b->v[i]))
 			return false;
 	return a->n == b->n;
 }
@@ -252,6 +253,8 @@ bool field_equal(const struct field *field, const void *a, const void *b)
 	case FIELD_STRING:
 	case FIELD_NAME:
 		return !strcmp(*(char *const *)pa, *(char *const *)pb);
+	case FIELD_LABEL:
+		return *(const char *const *)pa == *(const char *const *)pb;
 	case FIELD_ADDR:
 		return !addr_cmp(pa, pb);
 	case FIELD_ADDRS:

@@ -15,6 +15,7 @@
 enum field_type {
 	FIELD_STRING,		/* read as a device's name */
 	FIELD_NAME,		/* a service's name */
+	FIELD_LABEL,		/* a name that is interned; none: NULL */
 	FIELD_ADDR,
 	FIELD_ADDRS,
 	FIELD_PREFIX,

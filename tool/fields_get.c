@@ -43,6 +43,18 @@ static json_t *json_take(char *s)
 	return json;
 }
 
+/* A list of names separated by commas */
+static json_t *names_get(const char *names)
+{
+	json_t *list = json_array();
+	char *copy = xstrdup(names), *rest = copy, *name;
+
+	while ((name = strsep(&rest, ",")))
+		json_array_append_new(list, json_text(name));
+	free(copy);
+	return list;
+}
+
 json_t *endpoint_get(const struct endpoint *ep, const char *service,
 		     bool settings_only)
 {
@@ -71,6 +83,10 @@ json_t *endpoint_get(const struct endpoint *ep, const char *service,
 	if (ep->has & EP_LOCAL)
 		json_object_set_new(o, "local",
 				    json_boolean(ep->flags & K8SNET_EP_LOCAL));
+	if (ep->zones)
+		json_object_set_new(o, "zones", names_get(ep->zones));
+	if (ep->nodes)
+		json_object_set_new(o, "nodes", names_get(ep->nodes));
 	if (ep->has & EP_COUNTERS && !settings_only) {
 		json_object_set_new(o, "flows",
 				    json_integer((json_int_t)ep->flows));
@@ -177,6 +193,7 @@ static json_t *value_get(const struct field *field, const void *obj,
 
 	switch (field->type) {
 	case FIELD_NAME:
+	case FIELD_LABEL:
 	case FIELD_STRING: {
 		const char *const *s = p;
 

@@ -85,6 +85,22 @@ static int endpoint_addr_set(struct endpoint *ep, const json_t *json,
 	return 0;
 }
 
+static int names_set(const json_t *json, const char *what, size_t max,
+		     const char **names, struct why *why)
+{
+	const char *s;
+	size_t i;
+
+	if (!json_is_array(json))
+		return why_fail(why, "not a list");
+	for (i = 0; i < json_array_size(json); i++) {
+		s = string_of(json_array_get(json, i), why);
+		if (!s || parse_hint(s, what, max, names, why))
+			return -1;
+	}
+	return 0;
+}
+
 static int endpoint_set(struct endpoint *ep, json_t *json,
 			char path[PATH_MAX_LEN], struct why *why)
 {
@@ -106,7 +122,8 @@ static int endpoint_set(struct endpoint *ep, json_t *json,
 	if (json_is_string(json)) {
 		if (parse_endpoint(json_string_value(json), ep, why))
 			return -1;
-		ep->has |= EP_WEIGHT | EP_CONDITIONS | EP_LOCAL;
+		ep->has |= EP_WEIGHT | EP_CONDITIONS | EP_LOCAL | EP_ZONES |
+			   EP_NODES;
 		return 0;
 	}
 	if (!json_is_object(json))
@@ -115,7 +132,7 @@ static int endpoint_set(struct endpoint *ep, json_t *json,
 		return -1;
 
 	/* What is left out is as where words leave it out. */
-	ep->has = EP_WEIGHT | EP_CONDITIONS | EP_LOCAL;
+	ep->has = EP_WEIGHT | EP_CONDITIONS | EP_LOCAL | EP_ZONES | EP_NODES;
 	ep->weight = 1;
 	ep->flags = K8SNET_EP_READY | K8SNET_EP_SERVING;
 	if (json_is_true(json_object_get(json, "terminating")) ||
@@ -129,6 +146,17 @@ static int endpoint_set(struct endpoint *ep, json_t *json,
 			if (uint_set(value, 0, K8SNET_WEIGHT_MAX, &ep->weight,
 				     why)) {
 				path_add(path, ".weight");
+				return -1;
+			}
+			continue;
+		}
+		if (!strcmp(key, "zones") || !strcmp(key, "nodes")) {
+			bool zones = *key == 'z';
+
+			if (names_set(value, zones ? "zone" : "node",
+				      zones ? K8SNET_ZONE_MAX : K8SNET_NAME_MAX,
+				      zones ? &ep->zones : &ep->nodes, why)) {
+				path_add(path, ".%s", key);
 				return -1;
 			}
 			continue;
@@ -262,6 +290,8 @@ static int field_set(const struct field *field, void *obj, json_t *json,
 		return parse_device(s, p, why);
 	case FIELD_NAME:
 		return parse_service_name(s, p, why);
+	case FIELD_LABEL:
+		return parse_label(s, field->word, field->max, p, why);
 	case FIELD_ADDR:
 		return parse_addr(s, p, why);
 	case FIELD_PREFIX:

@@ -3,6 +3,7 @@
 #include "model.h"
 
 #include <stdio.h>
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,6 +31,23 @@ char *xstrdup(const char *s)
 char *xstrndup(const char *s, size_t n)
 {
 	return have_memory(strndup(s, n));
+}
+
+static int string_order(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+const char *intern(const char *s)
+{
+	static void *root;
+	char **node = tfind(s, &root, string_order);
+
+	if (!node)
+		node = tsearch(xstrdup(s), &root, string_order);
+	if (!node)
+		abort();
+	return *node;
 }
 
 /* Adds one zeroed item and answers where the list is now. */
@@ -173,6 +191,12 @@ int frontend_cmp(const struct frontend *a, const struct frontend *b)
 	if (!c)
 		c = addr_cmp(&a->addr, &b->addr);
 	return c ? c : (a->port > b->port) - (a->port < b->port);
+}
+
+bool endpoint_same(const struct endpoint *a, const struct endpoint *b)
+{
+	return a->weight == b->weight && a->flags == b->flags &&
+	       a->zones == b->zones && a->nodes == b->nodes;
 }
 
 int endpoint_cmp(const struct endpoint *a, const struct endpoint *b)

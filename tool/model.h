@@ -44,6 +44,8 @@ enum {
 	NODE_SERVICE_CIDR	= 1 << 6,
 	NODE_DEAD_PORTS		= 1 << 7,
 	NODE_UNASSIGNED_IPS	= 1 << 8,
+	NODE_NAME		= 1 << 9,
+	NODE_ZONE		= 1 << 10,
 };
 
 struct node {
@@ -57,6 +59,7 @@ struct node {
 	struct addr_list address;
 	struct prefix_list service_cidr;
 	uint8_t dead_ports, unassigned_ips;	/* enum k8snet_no_endpoints */
+	const char *name, *zone;		/* interned; NULL: none */
 };
 
 enum {
@@ -167,6 +170,8 @@ enum {
 	EP_LOCAL	= 1 << 2,
 	EP_COUNTERS	= 1 << 3,
 	EP_ANSWER	= 1 << 4,		/* as the kernel has it */
+	EP_ZONES	= 1 << 5,
+	EP_NODES	= 1 << 6,
 };
 
 struct endpoint {
@@ -177,6 +182,8 @@ struct endpoint {
 	uint32_t flags;				/* K8SNET_EP_* */
 	uint64_t flows;
 	uint32_t active;
+	/* Hints, separated by commas; interned; NULL: none. */
+	const char *zones, *nodes;
 };
 
 struct endpoint_list LIST(struct endpoint);
@@ -292,6 +299,13 @@ struct stat_list LIST(struct stat_counter);
 void *xcalloc(size_t n, size_t size);
 char *xstrdup(const char *s);
 char *xstrndup(const char *s, size_t n);
+
+/*
+ * The one copy of a string, never freed: for names that many objects have, so
+ * that these can be copied as a whole.
+ */
+const char *intern(const char *s);
+
 void *list_grow(void *v, unsigned int *n, size_t size);
 
 #define LIST_ADD(list) ({ \
@@ -327,6 +341,9 @@ int addr_cmp(const struct addr *a, const struct addr *b);
 int prefix_cmp(const struct prefix *a, const struct prefix *b);
 int frontend_cmp(const struct frontend *a, const struct frontend *b);
 int endpoint_cmp(const struct endpoint *a, const struct endpoint *b);
+
+/* Whether weight, flags and hints are the same. */
+bool endpoint_same(const struct endpoint *a, const struct endpoint *b);
 
 /* Sorts a list by its key, and the lists inside its objects. */
 void node_sort(struct node *node);

@@ -106,3 +106,14 @@ void knl_string(const struct nlattr *attr, char **s)
 	free(*s);
 	*s = xstrndup(data, strnlen(data, (size_t)nla_len(attr)));
 }
+
+const char *knl_intern(const struct nlattr *attr)
+{
+	char *s = NULL;
+	const char *one;
+
+	knl_string(attr, &s);
+	one = intern(s);
+	free(s);
+	return one;
+}

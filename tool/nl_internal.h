@@ -80,6 +80,8 @@ uint32_t knl_u32(const struct nlattr *attr);
 uint64_t knl_u64(const struct nlattr *attr);
 /* Replaces *@s. */
 void knl_string(const struct nlattr *attr, char **s);
+/* See intern(). */
+const char *knl_intern(const struct nlattr *attr);
 
 /* The same for addresses, of which one of a wrong length is none. */
 void knl_put_addr(struct nl_msg *msg, int type, const struct addr *addr);

@@ -12,7 +12,7 @@ void knl_node_decode(const struct nlmsghdr *nlh, struct node *node)
 	int rem;
 
 	node->has = NODE_IP | NODE_CLUSTER_CIDR | NODE_ADDRESS |
-		    NODE_SERVICE_CIDR;
+		    NODE_SERVICE_CIDR | NODE_NAME | NODE_ZONE;
 	knl_k8snet_for_each_attr(attr, nlh, rem) {
 		switch (nla_type(attr)) {
 		case K8SNET_A_NODE_IP:
@@ -47,6 +47,12 @@ void knl_node_decode(const struct nlmsghdr *nlh, struct node *node)
 			node->unassigned_ips = knl_u8(attr);
 			node->has |= NODE_UNASSIGNED_IPS;
 			break;
+		case K8SNET_A_NODE_NAME:
+			node->name = knl_intern(attr);
+			break;
+		case K8SNET_A_NODE_ZONE:
+			node->zone = knl_intern(attr);
+			break;
 		case K8SNET_A_NODE_FASTPATH:
 			node->fastpath = knl_u8(attr);
 			node->has |= NODE_FASTPATH;
@@ -78,7 +84,7 @@ int knl_node_set(const struct node *node)
 	uint32_t clear = 0;
 	struct addr *ip;
 
-	msg = knl_k8snet_msg(K8SNET_CMD_NODE_SET, 128 +
+	msg = knl_k8snet_msg(K8SNET_CMD_NODE_SET, 128 + 2 * ROOM_NAME +
 			     node->ip.n * (size_t)ROOM_ADDR +
 			     (node->nodeport_prefix.n + node->cluster_cidr.n +
 			      node->service_cidr.n) *
@@ -120,6 +126,12 @@ int knl_node_set(const struct node *node)
 	if (node->has & NODE_UNASSIGNED_IPS)
 		knl_put_u8(msg, K8SNET_A_NODE_UNASSIGNED_IPS,
 			   node->unassigned_ips);
+	if (node->has & NODE_NAME)
+		knl_put_string(msg, K8SNET_A_NODE_NAME,
+			       node->name ? node->name : "");
+	if (node->has & NODE_ZONE)
+		knl_put_string(msg, K8SNET_A_NODE_ZONE,
+			       node->zone ? node->zone : "");
 	if (node->has & NODE_FASTPATH)
 		knl_put_u8(msg, K8SNET_A_NODE_FASTPATH, node->fastpath);
 	if (clear)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Services and their endpoints. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <linux/k8snet.h>
 
 #include "nl_internal.h"
+#include "parse.h"
 #include "report.h"
 
 bool knl_frontend_decode(const struct nlattr *nest, struct frontend *fe)
@@ -30,13 +32,27 @@ bool knl_frontend_decode(const struct nlattr *nest, struct frontend *fe)
 	return fe->type <= K8SNET_FRONTEND_MAX;
 }
 
+/* One more name of a list */
+static void decode_hint(const struct nlattr *attr, const char **names)
+{
+	char *all;
+
+	if (!*names) {
+		*names = knl_intern(attr);
+		return;
+	}
+	all = text_printf("%s,%s", *names, knl_intern(attr));
+	*names = intern(all);
+	free(all);
+}
+
 void knl_endpoint_decode(const struct nlattr *nest, struct endpoint *ep)
 {
 	struct nlattr *attr;
 	int rem;
 
 	memset(ep, 0, sizeof(*ep));
-	ep->has = EP_ANSWER;
+	ep->has = EP_ANSWER | EP_ZONES | EP_NODES;
 	nla_for_each_nested(attr, (struct nlattr *)nest, rem) {
 		switch (nla_type(attr)) {
 		case K8SNET_A_ENDPOINT_ADDR:
@@ -52,6 +68,12 @@ void knl_endpoint_decode(const struct nlattr *nest, struct endpoint *ep)
 		case K8SNET_A_ENDPOINT_FLAGS:
 			ep->flags = knl_u32(attr);
 			ep->has |= EP_CONDITIONS | EP_LOCAL;
+			break;
+		case K8SNET_A_ENDPOINT_ZONE_HINT:
+			decode_hint(attr, &ep->zones);
+			break;
+		case K8SNET_A_ENDPOINT_NODE_HINT:
+			decode_hint(attr, &ep->nodes);
 			break;
 		case K8SNET_A_ENDPOINT_FLOWS:
 			ep->flows = knl_u64(attr);
@@ -163,6 +185,23 @@ static void put_frontend(struct nl_msg *msg, const struct frontend *fe)
 	nla_nest_end(msg, nest);
 }
 
+/* @set: no name takes away those that there are. */
+static void put_hints(struct nl_msg *msg, int type, const char *names, bool set)
+{
+	char *copy, *rest, *name;
+
+	if (!names) {
+		if (set)
+			knl_put_string(msg, type, "");
+		return;
+	}
+	copy = xstrdup(names);
+	rest = copy;
+	while ((name = strsep(&rest, ",")))
+		knl_put_string(msg, type, name);
+	free(copy);
+}
+
 /* @set: only what @ep has counts, and MASK says so. */
 static void put_endpoint(struct nl_msg *msg, const struct endpoint *ep,
 			 bool set)
@@ -174,6 +213,10 @@ static void put_endpoint(struct nl_msg *msg, const struct endpoint *ep,
 	knl_put_be16(msg, K8SNET_A_ENDPOINT_PORT, ep->port);
 	if (ep->has & EP_WEIGHT)
 		knl_put_u32(msg, K8SNET_A_ENDPOINT_WEIGHT, ep->weight);
+	if (ep->has & EP_ZONES)
+		put_hints(msg, K8SNET_A_ENDPOINT_ZONE_HINT, ep->zones, set);
+	if (ep->has & EP_NODES)
+		put_hints(msg, K8SNET_A_ENDPOINT_NODE_HINT, ep->nodes, set);
 	if (ep->has & EP_CONDITIONS)
 		mask |= K8SNET_EP_READY | K8SNET_EP_SERVING |
 			K8SNET_EP_TERMINATING;
@@ -224,12 +267,45 @@ static size_t service_room(const struct service *svc)
 	       svc->source_range.n * (size_t)ROOM_PREFIX;
 }
 
-/* How many endpoints a message with @room for other things can take */
-static unsigned int endpoints_fit(size_t room)
+static size_t hints_room(const char *names)
 {
-	size_t max = knl_msg_max();
+	/* Each name has a header, a NUL and padding instead of its comma. */
+	return names ? strlen(names) + K8SNET_HINTS_MAX * 8 : 8;
+}
 
-	return (unsigned int)((max - room - 256) / ROOM_ENDPOINT);
+/* Room for an endpoint */
+static size_t endpoint_room(const struct endpoint *ep)
+{
+	return ROOM_ENDPOINT + hints_room(ep->zones) + hints_room(ep->nodes);
+}
+
+/* Room for the endpoints [@from, @to) */
+static size_t endpoints_room(const struct service *svc, unsigned int from,
+			     unsigned int to)
+{
+	size_t room = 0;
+
+	for (; from < to; from++)
+		room += endpoint_room(&svc->ep.v[from]);
+	return room;
+}
+
+/* How many endpoints from @from on a message with @room for other things can
+ * take
+ */
+static unsigned int endpoints_fit(const struct service *svc, unsigned int from,
+				  size_t room)
+{
+	size_t max = knl_msg_max() - 256;
+	unsigned int to = from;
+
+	while (to < svc->ep.n) {
+		room += endpoint_room(&svc->ep.v[to]);
+		if (room > max)
+			break;
+		to++;
+	}
+	return to - from;
 }
 
 static struct nl_msg *service_del_msg(const char *name)
@@ -248,8 +324,7 @@ static struct nl_msg *endpoint_msg(uint8_t cmd, const struct service *svc,
 	struct nl_msg *msg;
 	unsigned int i;
 
-	msg = knl_k8snet_msg(cmd, ROOM_NAME +
-			     (to - from) * (size_t)ROOM_ENDPOINT);
+	msg = knl_k8snet_msg(cmd, ROOM_NAME + endpoints_room(svc, from, to));
 	if (!msg)
 		return NULL;
 	knl_put_string(msg, K8SNET_A_SERVICE_NAME, svc->name);
@@ -284,10 +359,8 @@ static int service_new_large(struct nl_msg *msg, const struct service *svc,
 
 	err = knl_talk(NL_BUS_K8SNET, msg, NULL, NULL, 0);
 	while (!err && done < svc->ep.n) {
-		unsigned int to = done + endpoints_fit(ROOM_NAME);
+		unsigned int to = done + endpoints_fit(svc, done, ROOM_NAME);
 
-		if (to > svc->ep.n)
-			to = svc->ep.n;
 		err = knl_talk(NL_BUS_K8SNET,
 			       endpoint_msg(K8SNET_CMD_ENDPOINT_NEW, svc, done,
 					    to), NULL, NULL, 0);
@@ -305,11 +378,9 @@ int knl_service_new(const struct service *svc)
 	unsigned int fit, i;
 	struct nl_msg *msg;
 
-	fit = endpoints_fit(room);
-	if (fit > svc->ep.n)
-		fit = svc->ep.n;
+	fit = endpoints_fit(svc, 0, room);
 	msg = knl_k8snet_msg(K8SNET_CMD_SERVICE_NEW,
-			     room + fit * (size_t)ROOM_ENDPOINT);
+			     room + endpoints_room(svc, 0, fit));
 	if (!msg)
 		return -ENOENT;
 	knl_put_string(msg, K8SNET_A_SERVICE_NAME, svc->name);
@@ -341,13 +412,13 @@ int knl_service_set(const struct service *svc)
 	unsigned int i;
 
 	/* One message, so that no packet meets half of it. */
-	if (svc->ep.n > endpoints_fit(room)) {
+	if (svc->ep.n > endpoints_fit(svc, 0, room)) {
 		report("%u endpoints are more than one request can replace (%u)",
-		       svc->ep.n, endpoints_fit(room));
+		       svc->ep.n, endpoints_fit(svc, 0, room));
 		return -EMSGSIZE;
 	}
 	msg = knl_k8snet_msg(K8SNET_CMD_SERVICE_SET,
-			     room + svc->ep.n * (size_t)ROOM_ENDPOINT);
+			     room + endpoints_room(svc, 0, svc->ep.n));
 	if (!msg)
 		return -ENOENT;
 	knl_put_string(msg, K8SNET_A_SERVICE_NAME, svc->name);
@@ -410,9 +481,9 @@ static int endpoint_change(uint8_t cmd, const struct service *svc,
 {
 	struct nl_msg *undo = NULL;
 
-	if (svc->ep.n > endpoints_fit(ROOM_NAME)) {
+	if (svc->ep.n > endpoints_fit(svc, 0, ROOM_NAME)) {
 		report("%u endpoints are more than one request can hold (%u)",
-		       svc->ep.n, endpoints_fit(ROOM_NAME));
+		       svc->ep.n, endpoints_fit(svc, 0, ROOM_NAME));
 		return -EMSGSIZE;
 	}
 	if (cmd == K8SNET_CMD_ENDPOINT_NEW)

@@ -71,6 +71,14 @@ int service_add_frontend(struct service *svc, const struct frontend *fe,
 int service_fill_ports(struct service *svc, const struct frontend *first,
 		       struct why *why);
 
+/* A name of @max bytes at most without blanks and commas; "none" is NULL. */
+int parse_label(const char *s, const char *what, size_t max, const char **out,
+		struct why *why);
+
+/* One more such name of a hint, put to those that @names has; "" is none. */
+int parse_hint(const char *s, const char *what, size_t max, const char **names,
+	       struct why *why);
+
 /* ADDR:PORT[,weight=N][,...] */
 int parse_endpoint(const char *s, struct endpoint *out, struct why *why);
 

@@ -96,6 +96,56 @@ int service_fill_ports(struct service *svc, const struct frontend *first,
 	return 0;
 }
 
+static int check_label(const char *s, const char *what, size_t max,
+		       struct why *why)
+{
+	const char *p;
+
+	if (strlen(s) > max)
+		return why_fail(why, "bad %s '%.60s...': more than %zu bytes",
+				what, s, max);
+	for (p = s; *p; p++)
+		if ((unsigned char)*p <= ' ' || *p == 0x7f || *p == ',')
+			return why_fail(why, "bad %s '%.60s': blanks and commas cannot be",
+					what, s);
+	return 0;
+}
+
+int parse_label(const char *s, const char *what, size_t max, const char **out,
+		struct why *why)
+{
+	if (!*s)
+		return why_fail(why, "%s is empty", what);
+	if (check_label(s, what, max, why))
+		return -1;
+	*out = strcmp(s, "none") ? intern(s) : NULL;
+	return 0;
+}
+
+int parse_hint(const char *s, const char *what, size_t max, const char **names,
+	       struct why *why)
+{
+	const char *p = *names;
+	unsigned int n = !!p;
+	char *all;
+
+	if (check_label(s, what, max, why))
+		return -1;
+	if (!*s)
+		return 0;
+	while (p && (p = strchr(p, ','))) {
+		p++;
+		n++;
+	}
+	if (n == K8SNET_HINTS_MAX)
+		return why_fail(why, "more than %d %ss", K8SNET_HINTS_MAX,
+				what);
+	all = text_printf("%s%s%s", *names ? *names : "", *names ? "," : "", s);
+	*names = intern(all);
+	free(all);
+	return 0;
+}
+
 /*
  * Conditions: none written means ready. terminating and not-ready take ready
  * and serving away; serving beside them gives serving back.
@@ -142,6 +192,16 @@ int parse_endpoint(const char *s, struct endpoint *out, struct why *why)
 					 K8SNET_WEIGHT_MAX, &out->weight, why))
 				goto out_free;
 			out->has |= EP_WEIGHT;
+			continue;
+		}
+		if (!strncmp(word, "zone=", 5) || !strncmp(word, "node=", 5)) {
+			bool zone = *word == 'z';
+
+			if (parse_hint(word + 5, zone ? "zone" : "node",
+				       zone ? K8SNET_ZONE_MAX : K8SNET_NAME_MAX,
+				       zone ? &out->zones : &out->nodes, why))
+				goto out_free;
+			out->has |= zone ? EP_ZONES : EP_NODES;
 			continue;
 		}
 		for (i = 0; i < sizeof(words) / sizeof(*words); i++)

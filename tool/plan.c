@@ -456,8 +456,7 @@ static void plan_endpoints(struct plan *plan, const struct service *old,
 			if (c > 0 && pass == 0) {
 				*ep_step(plan, &add, "add", new) = *n;
 			} else if (!c && pass == 1 &&
-				   (o->weight != n->weight ||
-				    o->flags != n->flags)) {
+				   !endpoint_same(o, n)) {
 				*ep_step(plan, &set, "set", new) = *n;
 			} else if (c < 0 && pass == 2) {
 				struct endpoint *ep;

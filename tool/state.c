@@ -105,7 +105,8 @@ static int finish_node(void *obj, struct why *why)
 	/* What else was left out is zero: primary, auto, empty lists. */
 	node->has = NODE_IP | NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE |
 		    NODE_CLUSTER_CIDR | NODE_FASTPATH | NODE_SERVICE_CIDR |
-		    NODE_DEAD_PORTS | NODE_UNASSIGNED_IPS;
+		    NODE_DEAD_PORTS | NODE_UNASSIGNED_IPS | NODE_NAME |
+		    NODE_ZONE;
 	node_sort(node);
 	return 0;
 }

@@ -86,6 +86,23 @@ char *text_frontend(const struct frontend *fe, const struct service *svc)
 	return s;
 }
 
+/* Adds ",zone=A,zone=B" to @s, which it takes over. @empty: say so if none. */
+static char *text_hints(char *s, const char *word, const char *names,
+			bool empty)
+{
+	char *copy = xstrdup(names ? names : ""), *rest = copy, *name, *all;
+
+	if (!names && !empty)
+		rest = NULL;
+	while ((name = strsep(&rest, ","))) {
+		all = text_printf("%s,%s=%s", s, word, name);
+		free(s);
+		s = all;
+	}
+	free(copy);
+	return s;
+}
+
 char *text_endpoint(const struct endpoint *ep)
 {
 	bool ready = ep->flags & K8SNET_EP_READY;
@@ -115,7 +132,10 @@ char *text_endpoint(const struct endpoint *ep)
 		local = ",remote";
 	s = text_printf("%s%s%s%s", text, weight, conditions, local);
 	free(text);
-	return s;
+	s = text_hints(s, "zone", ep->zones, ep->has & EP_ZONES &&
+		       !(ep->has & EP_ANSWER));
+	return text_hints(s, "node", ep->nodes, ep->has & EP_NODES &&
+			  !(ep->has & EP_ANSWER));
 }
 
 char *text_nodeport_addresses(const struct node *node)

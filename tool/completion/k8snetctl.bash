@@ -35,7 +35,7 @@ _k8snetctl_words()
 	port | dev) [ "$verb" = '' ] || { _k8snetctl_devices; return; } ;;
 	vip | node-port | external-ip | lb-ip | ep | source-range | via | \
 	except | addr | mtu | mac | lladdr | ip | cluster-cidr | \
-	service-cidr)
+	service-cidr | name | zone)
 		[ "$verb" = '' ] || return ;;
 	esac
 
@@ -66,7 +66,8 @@ _k8snetctl_words()
 		case $object/$verb/$nth in
 		node/set/*)
 			echo ip nodeport-addresses nodeport-range cluster-cidr \
-				service-cidr dead-ports unassigned-ips fastpath ;;
+				service-cidr dead-ports unassigned-ips name zone \
+				fastpath ;;
 		bridge/add/1) ;;
 		bridge/*/1) _k8snetctl_first bridge list ;;
 		bridge/add/* | bridge/set/*) echo addr mtu lladdr ;;

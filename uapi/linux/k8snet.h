@@ -44,6 +44,8 @@ enum {
 	K8SNET_PREFIXES_MAX = 64,	/* any other list of prefixes */
 	K8SNET_WEIGHT_MAX = 65535,	/* weight of an endpoint */
 	K8SNET_AFFINITY_MAX = 86400,	/* seconds of session affinity */
+	K8SNET_ZONE_MAX = 63,		/* a zone's name, without the NUL */
+	K8SNET_HINTS_MAX = 8,		/* hints of one kind of an endpoint */
 };
 
 enum k8snet_cmd {
@@ -201,6 +203,12 @@ enum k8snet_attr_node {
 					 * SERVICE_CIDR that no service has;
 					 * default DROP
 					 */
+	K8SNET_A_NODE_NAME,		/* string, 253 bytes at most: what node
+					 * hints call this node; "": none
+					 */
+	K8SNET_A_NODE_ZONE,		/* string, 63 bytes at most: what zone
+					 * hints call its zone; "": none
+					 */
 
 	__K8SNET_A_NODE_LAST,
 	K8SNET_A_NODE_MAX = __K8SNET_A_NODE_LAST - 1
@@ -342,6 +350,14 @@ enum k8snet_attr_endpoint {
 					 */
 	K8SNET_A_ENDPOINT_ACTIVE,	/* u32; answer only: live flows, where
 					 * the scheduler counts them (lc)
+					 */
+	K8SNET_A_ENDPOINT_ZONE_HINT,	/* string, 63 bytes at most;
+					 * multi-attr: zones it is meant for;
+					 * SET: those given replace the old
+					 * ones, "" is none
+					 */
+	K8SNET_A_ENDPOINT_NODE_HINT,	/* string, 253 bytes at most;
+					 * multi-attr: the same for nodes
 					 */
 
 	__K8SNET_A_ENDPOINT_LAST,
