@@ -24,7 +24,7 @@ struct k8snet_hints {
  */
 struct k8snet_endpoint {
 	union nf_inet_addr addr;	/* constant */
-	__be16 port;			/* constant */
+	__be16 port;			/* constant; 0: the flow's own */
 	u8 family;			/* constant */
 	u8 proto;			/* constant, the service's */
 	u32 weight;			/* cfg_lock */

@@ -32,32 +32,6 @@ static struct k8snet_frontend *frontend_find(struct k8snet_net *kn,
 	return rhashtable_lookup_fast(&kn->frontends, k, frontend_params);
 }
 
-struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
-						   const union nf_inet_addr *addr,
-						   u8 family, u8 proto,
-						   __be16 port)
-{
-	struct k8snet_frontend_key key = {
-		.addr = *addr,
-		.family = family,
-		.proto = proto,
-		.port = port,
-	};
-	struct k8snet_frontend *fe;
-
-	BUILD_BUG_ON(sizeof(key) != 20);	/* hashed as a whole: no holes */
-	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
-	if (fe)
-		return fe;
-
-	memset(&key.addr, 0, sizeof(key.addr));
-	key.family = 0;
-	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
-	if (fe && k8snet_node_is_nodeport_addr(kn, addr, family))
-		return fe;
-	return NULL;
-}
-
 struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
 					 const union nf_inet_addr *addr,
 					 u8 family)
@@ -73,15 +47,109 @@ struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
 
 /* Context: cfg_lock held; see frontend_find(). */
 static struct k8snet_vip *vip_find(struct k8snet_net *kn,
-				   const struct k8snet_frontend *fe)
+				   const union nf_inet_addr *addr, u8 family)
 {
 	struct k8snet_vip *vip;
 
 	k8snet_assert_cfg(kn);
 	rcu_read_lock();
-	vip = k8snet_vip_lookup_rcu(kn, &fe->key.addr, fe->key.family);
+	vip = k8snet_vip_lookup_rcu(kn, addr, family);
 	rcu_read_unlock();
 	return vip;
+}
+
+static unsigned int proto_index(u8 proto)
+{
+	return proto == IPPROTO_TCP ? 0 : proto == IPPROTO_UDP ? 1 : 2;
+}
+
+static bool is_range(__be16 min, __be16 max)
+{
+	return min != max;
+}
+
+static bool is_all_ports(__be16 min, __be16 max)
+{
+	return min == htons(1) && max == htons(U16_MAX);
+}
+
+/* How many ranges there are up to the last one that begins at or before @port. */
+static unsigned int range_search(const struct k8snet_ranges *ranges, u8 proto,
+				 u16 port)
+{
+	unsigned int low = 0, high = ranges->n, mid;
+	const struct k8snet_range *r;
+
+	while (low < high) {
+		mid = low + (high - low) / 2;
+		r = &ranges->range[mid];
+		if (r->proto < proto || (r->proto == proto && r->min <= port))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/*
+ * The range of an address that has a port. While a service's ranges are
+ * replaced, old and new ones may overlap: a port that both have may then be
+ * found in either, one that only the old ones have is found or not.
+ */
+static struct k8snet_frontend *range_lookup_rcu(const struct k8snet_vip *vip,
+						u8 proto, u16 port)
+{
+	const struct k8snet_ranges *ranges = rcu_dereference(vip->ranges);
+	struct k8snet_frontend *fe;
+	const struct k8snet_range *r;
+	unsigned int i;
+
+	i = ranges ? range_search(ranges, proto, port) : 0;
+	for (; i; i--) {
+		r = &ranges->range[i - 1];
+		if (r->proto != proto)
+			break;
+		/* An empty place may lie over a range that is there. */
+		fe = rcu_dereference(r->fe);
+		if (!fe)
+			continue;
+		if (port <= r->max)
+			return fe;
+		break;
+	}
+	return rcu_dereference(vip->all_ports[proto_index(proto)]);
+}
+
+struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
+						   const union nf_inet_addr *addr,
+						   u8 family, u8 proto,
+						   __be16 port)
+{
+	struct k8snet_frontend_key key = {
+		.addr = *addr,
+		.family = family,
+		.proto = proto,
+		.port = port,
+	};
+	const struct k8snet_vip *vip;
+	struct k8snet_frontend *fe;
+
+	BUILD_BUG_ON(sizeof(key) != 20);	/* hashed as a whole: no holes */
+	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
+	if (fe)
+		return fe;
+
+	memset(&key.addr, 0, sizeof(key.addr));
+	key.family = 0;
+	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
+	if (fe && k8snet_node_is_nodeport_addr(kn, addr, family))
+		return fe;
+
+	/* Only a namespace that has port ranges pays for them. */
+	if (!READ_ONCE(kn->n_ranges) || !port)
+		return NULL;
+	vip = k8snet_vip_lookup_rcu(kn, addr, family);
+	return vip ? range_lookup_rcu(vip, proto, ntohs(port)) : NULL;
 }
 
 static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
@@ -92,7 +160,7 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 
 	if (fe->type == K8SNET_FRONTEND_NODE_PORT)
 		return 0;
-	vip = vip_find(kn, fe);
+	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (vip) {
 		vip->users++;
 		WRITE_ONCE(vip->cluster_users, vip->cluster_users + cluster);
@@ -114,18 +182,134 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 static void vip_put(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 {
 	bool cluster = fe->type == K8SNET_FRONTEND_CLUSTER_IP;
+	struct k8snet_ranges *ranges;
 	struct k8snet_vip *vip;
 
 	if (fe->type == K8SNET_FRONTEND_NODE_PORT)
 		return;
-	vip = vip_find(kn, fe);
+	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (WARN_ON_ONCE(!vip))
 		return;
 	WRITE_ONCE(vip->cluster_users, vip->cluster_users - cluster);
 	if (--vip->users)
 		return;
 	rhashtable_remove_fast(&kn->vips, &vip->hash, vip_params);
+	ranges = k8snet_cfg_dereference(kn, vip->ranges);
+	if (ranges)
+		kfree_rcu(ranges, rcu);
 	kfree_rcu(vip, rcu);
+}
+
+/* Of a message: the very range, or any that has ports of it, all-ports ones
+ * left out where the message does not mean all ports.
+ */
+static struct k8snet_frontend *range_find(struct k8snet_net *kn,
+					  const struct k8snet_frontend_spec *s,
+					  bool same)
+{
+	u16 min = ntohs(s->key.port), max = ntohs(s->port_end);
+	const struct k8snet_vip *vip;
+	struct k8snet_ranges *ranges;
+	struct k8snet_frontend *fe;
+	struct k8snet_range *r;
+
+	vip = vip_find(kn, &s->key.addr, s->key.family);
+	if (!vip)
+		return NULL;
+	if (is_all_ports(s->key.port, s->port_end))
+		return k8snet_cfg_dereference(kn, vip->all_ports
+					      [proto_index(s->key.proto)]);
+	ranges = k8snet_cfg_dereference(kn, vip->ranges);
+	if (!ranges)
+		return NULL;
+	for (r = ranges->range; r < ranges->range + ranges->n; r++) {
+		fe = k8snet_cfg_dereference(kn, r->fe);
+		if (!fe || r->proto != s->key.proto)
+			continue;
+		if (same ? r->min == min && r->max == max :
+			   r->min <= max && r->max >= min)
+			return fe;
+	}
+	return NULL;
+}
+
+/* A table with one more range, and without empty places. */
+static int range_insert(struct k8snet_net *kn, struct k8snet_vip *vip,
+			struct k8snet_frontend *fe)
+{
+	struct k8snet_ranges *old = k8snet_cfg_dereference(kn, vip->ranges);
+	u16 min = ntohs(fe->key.port);
+	struct k8snet_ranges *new;
+	unsigned int i, at = 0;
+
+	new = kzalloc(struct_size(new, range, (old ? old->n : 0) + 1),
+		      GFP_KERNEL);
+	if (!new)
+		return -ENOMEM;
+	for (i = 0; old && i < old->n; i++) {
+		const struct k8snet_range *r = &old->range[i];
+
+		if (!rcu_access_pointer(r->fe))
+			continue;
+		new->range[new->n++] = *r;
+		if (r->proto < fe->key.proto ||
+		    (r->proto == fe->key.proto && r->min <= min))
+			at = new->n;
+	}
+	if (new->n == K8SNET_VIP_RANGES_MAX) {
+		kfree(new);
+		return -ENOSPC;
+	}
+	memmove(&new->range[at + 1], &new->range[at],
+		(new->n - at) * sizeof(*new->range));
+	new->n++;
+	new->range[at].proto = fe->key.proto;
+	new->range[at].min = min;
+	new->range[at].max = ntohs(fe->port_end);
+	RCU_INIT_POINTER(new->range[at].fe, fe);
+	rcu_assign_pointer(vip->ranges, new);
+	if (old)
+		kfree_rcu(old, rcu);
+	return 0;
+}
+
+static int range_publish(struct k8snet_net *kn, struct k8snet_frontend *fe)
+{
+	struct k8snet_vip *vip = vip_find(kn, &fe->key.addr, fe->key.family);
+	int err;
+
+	if (is_all_ports(fe->key.port, fe->port_end)) {
+		rcu_assign_pointer(vip->all_ports[proto_index(fe->key.proto)],
+				   fe);
+	} else {
+		err = range_insert(kn, vip, fe);
+		if (err)
+			return err;
+	}
+	WRITE_ONCE(kn->n_ranges, kn->n_ranges + 1);
+	return 0;
+}
+
+/* Needs no memory. A new one of the same ports may be in the table already,
+ * so the place is found by the frontend.
+ */
+static void range_unpublish(struct k8snet_net *kn, struct k8snet_frontend *fe)
+{
+	struct k8snet_vip *vip = vip_find(kn, &fe->key.addr, fe->key.family);
+	struct k8snet_ranges *ranges;
+	unsigned int i;
+
+	WRITE_ONCE(kn->n_ranges, kn->n_ranges - 1);
+	if (is_all_ports(fe->key.port, fe->port_end)) {
+		i = proto_index(fe->key.proto);
+		if (rcu_access_pointer(vip->all_ports[i]) == fe)
+			RCU_INIT_POINTER(vip->all_ports[i], NULL);
+		return;
+	}
+	ranges = k8snet_cfg_dereference(kn, vip->ranges);
+	for (i = 0; i < ranges->n; i++)
+		if (rcu_access_pointer(ranges->range[i].fe) == fe)
+			RCU_INIT_POINTER(ranges->range[i].fe, NULL);
 }
 
 /* Publishes a frontend. -EEXIST cannot be: the caller holds cfg_lock and has
@@ -138,8 +322,11 @@ static int frontend_publish(struct k8snet_net *kn, struct k8snet_frontend *fe)
 	err = vip_get(kn, fe);
 	if (err)
 		return err;
-	err = rhashtable_insert_fast(&kn->frontends, &fe->hash,
-				     frontend_params);
+	if (is_range(fe->key.port, fe->port_end))
+		err = range_publish(kn, fe);
+	else
+		err = rhashtable_insert_fast(&kn->frontends, &fe->hash,
+					     frontend_params);
 	if (err) {
 		vip_put(kn, fe);
 		return err;
@@ -150,14 +337,18 @@ static int frontend_publish(struct k8snet_net *kn, struct k8snet_frontend *fe)
 }
 
 /*
- * Packets find a frontend only in the hash, and use it within the RCU section
+ * Packets find a frontend only in the tables, and use it within the RCU section
  * of that lookup: after the removal and a grace period nobody holds it. Its
  * service is freed later still (k8snet_service_remove()).
  */
 void k8snet_frontend_unpublish(struct k8snet_net *kn,
 			       struct k8snet_frontend *fe)
 {
-	rhashtable_remove_fast(&kn->frontends, &fe->hash, frontend_params);
+	if (is_range(fe->key.port, fe->port_end))
+		range_unpublish(kn, fe);
+	else
+		rhashtable_remove_fast(&kn->frontends, &fe->hash,
+				       frontend_params);
 	list_del(&fe->node);
 	fe->svc->n_frontends--;
 	vip_put(kn, fe);
@@ -168,6 +359,21 @@ static u32 frontend_replace_bit(u8 type)
 {
 	/* In the order of enum k8snet_frontend_type. */
 	return K8SNET_SERVICE_REPLACE_CLUSTER_IP << type;
+}
+
+/* Is it not clear which of two frontends a port belongs to? */
+static bool specs_clash(const struct k8snet_frontend_spec *a,
+			const struct k8snet_frontend_spec *b)
+{
+	if (!k8snet_addr_equal(&a->key.addr, &b->key.addr) ||
+	    a->key.family != b->key.family ||
+	    is_range(a->key.port, a->port_end) !=
+	    is_range(b->key.port, b->port_end) ||
+	    is_all_ports(a->key.port, a->port_end) !=
+	    is_all_ports(b->key.port, b->port_end))
+		return false;
+	return ntohs(a->key.port) <= ntohs(b->port_end) &&
+	       ntohs(a->port_end) >= ntohs(b->key.port);
 }
 
 int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
@@ -181,13 +387,15 @@ int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
 		const struct k8snet_frontend_spec *s = &spec->frontends[i];
 
 		for (k = 0; k < i; k++) {
-			if (!memcmp(&s->key, &spec->frontends[k].key,
-				    sizeof(s->key))) {
+			if (specs_clash(s, &spec->frontends[k])) {
 				NL_SET_ERR_MSG(extack, "frontend given twice");
 				return -EINVAL;
 			}
 		}
-		fe = frontend_find(kn, &s->key);
+		if (is_range(s->key.port, s->port_end))
+			fe = range_find(kn, s, false);
+		else
+			fe = frontend_find(kn, &s->key);
 		if (!fe || (fe->svc == svc &&
 			    spec->replace & frontend_replace_bit(fe->type)))
 			continue;
@@ -227,7 +435,10 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 	for (i = 0; i < spec->n_frontends; i++) {
 		const struct k8snet_frontend_spec *s = &spec->frontends[i];
 
-		fe = frontend_find(kn, &s->key);
+		if (is_range(s->key.port, s->port_end))
+			fe = range_find(kn, s, true);
+		else
+			fe = frontend_find(kn, &s->key);
 		if (fe && fe->type == s->type) {
 			list_move_tail(&fe->node, &stay);
 			continue;
@@ -245,6 +456,7 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 			goto err_undo;
 		}
 		fe->key = s->key;
+		fe->port_end = s->port_end;
 		fe->type = s->type;
 		fe->svc = svc;
 		err = frontend_publish(kn, fe);

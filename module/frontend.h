@@ -17,14 +17,31 @@ struct k8snet_frontend_key {
 	__be16 port;
 };
 
-/* A (address, protocol, port) that is captured. */
+/* A (address, protocol, port) that is captured, or a range of ports. */
 struct k8snet_frontend {
-	struct rhash_head hash;		/* kn->frontends */
+	struct rhash_head hash;		/* kn->frontends; not of a range */
 	struct k8snet_frontend_key key;	/* constant */
+	__be16 port_end;		/* constant; key.port: a single port */
 	u8 type;			/* enum k8snet_frontend_type; constant */
 	struct k8snet_service *svc;	/* constant */
 	struct list_head node;		/* svc->frontends; cfg_lock */
 	struct rcu_head rcu;
+};
+
+/*
+ * The port ranges of an address, which are looked at for ports that have no
+ * frontend of their own. Sorted by protocol and first port; ranges of different
+ * services do not overlap. Replaced when one comes; one that goes leaves an
+ * empty place, so that going needs no memory.
+ */
+struct k8snet_ranges {
+	struct rcu_head rcu;
+	unsigned int n;
+	struct k8snet_range {
+		u8 proto;
+		u16 min, max;
+		struct k8snet_frontend __rcu *fe;	/* NULL: gone */
+	} range[];
 };
 
 /* An address that has frontends, so that other ports of it and pings to it
@@ -36,12 +53,16 @@ struct k8snet_vip {
 	u32 family;
 	unsigned int users;		/* frontends; cfg_lock */
 	unsigned int cluster_users;	/* those that are cluster IPs */
+	struct k8snet_ranges __rcu *ranges;	/* NULL: none */
+	/* All ports: TCP, UDP, SCTP. */
+	struct k8snet_frontend __rcu *all_ports[3];
 	struct rcu_head rcu;
 };
 
 /* A frontend as a message gives it. */
 struct k8snet_frontend_spec {
 	struct k8snet_frontend_key key;
+	__be16 port_end;
 	u8 type;
 };
 

@@ -19,6 +19,7 @@ enum {
 	K8SNET_ROUTES_MAX = 1 << 16,		/* one a node and family */
 	K8SNET_MASQS_MAX = 256,			/* searched in order per flow */
 	K8SNET_PORT_PODS_MAX = 64,		/* pods on one port */
+	K8SNET_VIP_RANGES_MAX = 1024,		/* port ranges of one address */
 
 	/* Flows of services whose endpoint is remembered (conn.c). */
 	K8SNET_CONNS_MAX = 1 << 20,

@@ -34,7 +34,9 @@ int k8snet_nl_frontend_put(struct sk_buff *skb, int type,
 	    (fe->type != K8SNET_FRONTEND_NODE_PORT &&
 	     k8snet_addr_put(skb, K8SNET_A_FRONTEND_ADDR, &fe->key.addr,
 			     fe->key.family)) ||
-	    nla_put_be16(skb, K8SNET_A_FRONTEND_PORT, fe->key.port)) {
+	    nla_put_be16(skb, K8SNET_A_FRONTEND_PORT, fe->key.port) ||
+	    (fe->port_end != fe->key.port &&
+	     nla_put_be16(skb, K8SNET_A_FRONTEND_PORT_END, fe->port_end))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -178,6 +180,20 @@ static int frontend_parse(const struct nlattr *nla, u8 proto,
 	s->type = nla_get_u8(tb[K8SNET_A_FRONTEND_TYPE]);
 	s->key.port = nla_get_be16(tb[K8SNET_A_FRONTEND_PORT]);
 	s->key.proto = proto;
+	s->port_end = s->key.port;
+	if (tb[K8SNET_A_FRONTEND_PORT_END])
+		s->port_end = nla_get_be16(tb[K8SNET_A_FRONTEND_PORT_END]);
+	if (ntohs(s->port_end) < ntohs(s->key.port)) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[K8SNET_A_FRONTEND_PORT_END],
+				    "port range ends before it begins");
+		return -EINVAL;
+	}
+	if (s->type == K8SNET_FRONTEND_NODE_PORT &&
+	    s->port_end != s->key.port) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[K8SNET_A_FRONTEND_PORT_END],
+				    "node port is not a range");
+		return -EINVAL;
+	}
 	if (s->type == K8SNET_FRONTEND_NODE_PORT) {
 		if (!tb[K8SNET_A_FRONTEND_ADDR])
 			return 0;

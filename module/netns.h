@@ -74,6 +74,9 @@ struct k8snet_net {
 	struct rhashtable services;		/* by name; cfg_lock */
 	struct rhashtable frontends;		/* by address, protocol, port */
 	struct rhashtable vips;			/* by address */
+	unsigned int n_ranges;			/* frontends that are port
+						 * ranges; READ_ONCE
+						 */
 	struct xarray service_ids;		/* dump order; cfg_lock */
 	u32 next_service_id;
 	unsigned int n_services;

@@ -110,6 +110,9 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 		if (err == -EEXIST)
 			NL_SET_ERR_MSG(extack,
 				       "frontend changes its type: remove it first");
+		else if (err == -ENOSPC)
+			NL_SET_ERR_MSG(extack,
+				       "too many port ranges on one address");
 		if (!old)
 			RCU_INIT_POINTER(svc->plan, NULL);
 		goto err_plan_rcu;

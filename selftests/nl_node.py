@@ -13,7 +13,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from genl import C, Error, Genl, addr, attrs, find, nla, prefix, u8, u16, u32
+from genl import C, Error, Genl, addr, attrs, find, nla, prefix, string, \
+    u8, u16, u32
 from svclib import Netns, Tap, check, expect, run
 
 MODE_PREFIXES = C["NODEPORT_PREFIXES"]
@@ -71,8 +72,8 @@ BAD_NODE = [
     ("unassigned-ips that is none", u8("NODE_UNASSIGNED_IPS",
                                        C["NO_ENDPOINTS_PASS"] + 1),
      errno.ERANGE, RANGE),
-    ("zone of 64 bytes", string("NODE_ZONE", "z" * 64), errno.ERANGE, ""),
-    ("name of 254 bytes", string("NODE_NAME", "n" * 254), errno.ERANGE, ""),
+    ("zone of 64 bytes", string("NODE_ZONE", "z" * 64), errno.EINVAL, REJECT),
+    ("name of 254 bytes", string("NODE_NAME", "n" * 254), errno.EINVAL, REJECT),
     ("mode that is none", u8("NODE_NODEPORT_MODE", MODE_PREFIXES + 1),
      errno.ERANGE, RANGE),
     ("mode prefixes without any", u8("NODE_NODEPORT_MODE", MODE_PREFIXES),

@@ -247,9 +247,9 @@ static void clear(struct request *req)
 const struct object cmd_svc = {
 	.name = "svc",
 	.usage =
-"k8snetctl svc add NAME [vip ADDR:PORT/PROTO]... [node-port N[/PROTO]]\n"
+"k8snetctl svc add NAME [vip ADDR:PORT|LOW-HIGH|*/PROTO]... [node-port N[/PROTO]]\n"
 "                  [external-ip ADDR[:PORT[/PROTO]]]... [lb-ip ADDR[:PORT[/PROTO]]]...\n"
-"                  [ep ADDR:PORT[,weight=N][,ready|,not-ready][,terminating][,serving][,local]\n"
+"                  [ep ADDR:PORT|*[,weight=N][,ready|,not-ready][,terminating][,serving][,local]\n"
 "                   [,zone=Z]...[,node=N]...]...\n"
 "                  [scheduler random|rr|lc|maglev] [affinity SECONDS]\n"
 "                  [external-policy cluster|local] [internal-policy cluster|local]\n"

@@ -128,6 +128,8 @@ static json_t *lookup_frontend_get(const struct lookup *lookup)
 		json_object_set_new(o, "address",
 				    json_take(text_addr(&fe->addr)));
 	json_object_set_new(o, "port", json_integer(fe->port));
+	if (fe->port_end && fe->port_end != fe->port)
+		json_object_set_new(o, "port-end", json_integer(fe->port_end));
 	return o;
 }
 

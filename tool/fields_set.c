@@ -77,7 +77,7 @@ static int endpoint_addr_set(struct endpoint *ep, const json_t *json,
 		path_add(path, ".address");
 		return -1;
 	}
-	if (uint_set(port, 1, 65535, &n, why)) {
+	if (uint_set(port, 0, 65535, &n, why)) {
 		path_add(path, ".port");
 		return -1;
 	}

@@ -190,7 +190,9 @@ int frontend_cmp(const struct frontend *a, const struct frontend *b)
 
 	if (!c)
 		c = addr_cmp(&a->addr, &b->addr);
-	return c ? c : (a->port > b->port) - (a->port < b->port);
+	if (!c)
+		c = (a->port > b->port) - (a->port < b->port);
+	return c ? c : (a->port_end > b->port_end) - (a->port_end < b->port_end);
 }
 
 bool endpoint_same(const struct endpoint *a, const struct endpoint *b)

@@ -160,6 +160,7 @@ struct frontend {
 	uint8_t type;				/* enum k8snet_frontend_type */
 	struct addr addr;
 	uint16_t port;				/* host byte order; 0: not said */
+	uint16_t port_end;			/* 0: as port */
 };
 
 struct frontend_list LIST(struct frontend);
@@ -177,7 +178,7 @@ enum {
 struct endpoint {
 	uint32_t has;
 	struct addr addr;
-	uint16_t port;				/* host byte order */
+	uint16_t port;				/* host byte order; 0: the flow's */
 	uint32_t weight;
 	uint32_t flags;				/* K8SNET_EP_* */
 	uint64_t flows;

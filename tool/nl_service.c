@@ -27,6 +27,9 @@ bool knl_frontend_decode(const struct nlattr *nest, struct frontend *fe)
 		case K8SNET_A_FRONTEND_PORT:
 			fe->port = knl_be16(attr);
 			break;
+		case K8SNET_A_FRONTEND_PORT_END:
+			fe->port_end = knl_be16(attr);
+			break;
 		}
 	}
 	return fe->type <= K8SNET_FRONTEND_MAX;
@@ -182,6 +185,8 @@ static void put_frontend(struct nl_msg *msg, const struct frontend *fe)
 	if (fe->addr.len)
 		knl_put_addr(msg, K8SNET_A_FRONTEND_ADDR, &fe->addr);
 	knl_put_be16(msg, K8SNET_A_FRONTEND_PORT, fe->port);
+	if (fe->port_end)
+		knl_put_be16(msg, K8SNET_A_FRONTEND_PORT_END, fe->port_end);
 	nla_nest_end(msg, nest);
 }
 

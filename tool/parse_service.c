@@ -24,6 +24,37 @@ int service_add_frontend(struct service *svc, const struct frontend *fe,
 	return 0;
 }
 
+/*
+ * ADDR:PORT, ADDR:LOW-HIGH or ADDR:*, with the address in brackets where it is
+ * IPv6, or ADDR alone.
+ */
+static int parse_addr_ports(char *s, struct frontend *fe, struct why *why)
+{
+	char *colon = strrchr(s, ':');
+	uint16_t port;
+	int err = 0;
+	char *one;
+
+	if (!colon || !colon[1] || (!strchr(colon, '-') &&
+				    strcmp(colon, ":*")))
+		return parse_addr_port(s, false, &fe->addr, &fe->port, why);
+	if (strcmp(colon, ":*")) {
+		err = parse_range(colon + 1, &fe->port, &fe->port_end, why);
+		if (!err && fe->port == fe->port_end)
+			fe->port_end = 0;
+	} else {
+		fe->port = 1;
+		fe->port_end = 65535;
+	}
+	if (err)
+		return err;
+	/* The address, by the same rules as with one port */
+	one = text_printf("%.*s:1", (int)(colon - s), s);
+	err = parse_addr_port(one, true, &fe->addr, &port, why);
+	free(one);
+	return err;
+}
+
 int parse_frontend(const char *s, uint8_t type, struct service *svc,
 		   struct why *why)
 {
@@ -55,7 +86,7 @@ int parse_frontend(const char *s, uint8_t type, struct service *svc,
 	if (type == K8SNET_FRONTEND_NODE_PORT) {
 		if (parse_port(copy, &fe.port, why))
 			goto out_free;
-	} else if (parse_addr_port(copy, false, &fe.addr, &fe.port, why)) {
+	} else if (parse_addr_ports(copy, &fe, why)) {
 		goto out_free;
 	}
 	if (type == K8SNET_FRONTEND_CLUSTER_IP && (!fe.port || !proto)) {
@@ -92,6 +123,7 @@ int service_fill_ports(struct service *svc, const struct frontend *first,
 			return -1;
 		}
 		fe->port = first->port;
+		fe->port_end = first->port_end;
 	}
 	return 0;
 }
@@ -171,13 +203,19 @@ int parse_endpoint(const char *s, struct endpoint *out, struct why *why)
 	char *copy = xstrdup(s), *rest = copy, *word;
 	unsigned int seen = 0, i;
 	int err = -1;
+	bool any;
 
 	memset(out, 0, sizeof(*out));
 	out->weight = 1;
 	word = strsep(&rest, ",");
+	any = strlen(word) > 2 && !strcmp(word + strlen(word) - 2, ":*");
+	if (any)		/* read as some port */
+		word[strlen(word) - 1] = '1';
 	if (parse_addr_port(word, false, &out->addr, &out->port, why))
 		goto out_free;
-	if (!out->port) {
+	if (any) {
+		out->port = 0;
+	} else if (!out->port) {
 		why_fail(why, "bad endpoint '%.100s': no port", s);
 		goto out_free;
 	}

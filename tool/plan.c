@@ -356,7 +356,10 @@ static int owner_order(const void *pa, const void *pb)
 	if (na != nb)
 		return na ? 1 : -1;
 	c = addr_cmp(&a->fe.addr, &b->fe.addr);
-	return c ? c : (a->fe.port > b->fe.port) - (a->fe.port < b->fe.port);
+	if (!c)
+		c = (a->fe.port > b->fe.port) - (a->fe.port < b->fe.port);
+	return c ? c : (a->fe.port_end > b->fe.port_end) -
+		       (a->fe.port_end < b->fe.port_end);
 }
 
 static void owners_make(struct owners *owners, const struct state *want)

@@ -44,12 +44,24 @@ char *text_prefix(const struct prefix *prefix)
 
 char *text_addr_port(const struct addr *addr, uint16_t port)
 {
-	char *text = text_addr(addr);
-	char *s = text_printf(addr->len == 16 ? "[%s]:%u" : "%s:%u", text,
-			      port);
+	char *text = text_addr(addr), *s;
 
+	if (port)
+		s = text_printf(addr->len == 16 ? "[%s]:%u" : "%s:%u", text,
+				port);
+	else
+		s = text_printf(addr->len == 16 ? "[%s]:*" : "%s:*", text);
 	free(text);
 	return s;
+}
+
+char *text_ports(const struct frontend *fe)
+{
+	if (!fe->port_end || fe->port_end == fe->port)
+		return text_printf("%u", fe->port);
+	if (fe->port == 1 && fe->port_end == 65535)
+		return xstrdup("*");
+	return text_printf("%u-%u", fe->port, fe->port_end);
 }
 
 char *text_lladdr(const uint8_t lladdr[6])
@@ -67,7 +79,7 @@ char *text_lladdr(const uint8_t lladdr[6])
 char *text_frontend(const struct frontend *fe, const struct service *svc)
 {
 	const struct frontend *first = service_first_vip(svc);
-	char *text, *s;
+	char *addr, *ports, *text, *s;
 
 	if (fe->type == K8SNET_FRONTEND_NODE_PORT) {
 		if (first || !svc->proto)
@@ -75,10 +87,15 @@ char *text_frontend(const struct frontend *fe, const struct service *svc)
 		return text_printf("%u/%s", fe->port, text_proto(svc->proto));
 	}
 	if (fe->type != K8SNET_FRONTEND_CLUSTER_IP && first &&
-	    first->port == fe->port)
+	    first->port == fe->port && first->port_end == fe->port_end)
 		return text_addr(&fe->addr);
 
-	text = text_addr_port(&fe->addr, fe->port);
+	addr = text_addr(&fe->addr);
+	ports = text_ports(fe);
+	text = text_printf(fe->addr.len == 16 ? "[%s]:%s" : "%s:%s", addr,
+			   ports);
+	free(addr);
+	free(ports);
 	if (!svc->proto || (fe->type != K8SNET_FRONTEND_CLUSTER_IP && first))
 		return text;
 	s = text_printf("%s/%s", text, text_proto(svc->proto));

@@ -320,6 +320,12 @@ enum k8snet_attr_frontend {
 	K8SNET_A_FRONTEND_TYPE,		/* u8, enum k8snet_frontend_type */
 	K8SNET_A_FRONTEND_ADDR,		/* binary; not for node ports */
 	K8SNET_A_FRONTEND_PORT,		/* be16, not 0 */
+	K8SNET_A_FRONTEND_PORT_END,	/* be16, not 0: last port of a range;
+					 * default PORT; not for node ports. Of
+					 * frontends of one address that have a
+					 * port, the one with fewest ports wins:
+					 * a single one, a range, then 1..65535
+					 */
 
 	__K8SNET_A_FRONTEND_LAST,
 	K8SNET_A_FRONTEND_MAX = __K8SNET_A_FRONTEND_LAST - 1
@@ -335,7 +341,9 @@ enum k8snet_attr_frontend {
 enum k8snet_attr_endpoint {
 	K8SNET_A_ENDPOINT_UNSPEC,
 	K8SNET_A_ENDPOINT_ADDR,		/* binary */
-	K8SNET_A_ENDPOINT_PORT,		/* be16, not 0 */
+	K8SNET_A_ENDPOINT_PORT,		/* be16; 0: the port that the flow was
+					 * sent to
+					 */
 	K8SNET_A_ENDPOINT_WEIGHT,	/* u32, 0..65535; default 1; 0: gets no
 					 * new flow
 					 */
