@@ -172,6 +172,9 @@ void request_clear(struct request *req)
 
 int request_run(struct request *req)
 {
+	/* request_parse() or request_init() found it: for the analyzer. */
+	if (!req->verb)
+		abort();
 	where = req->where;
 	return req->verb->run(req);
 }
