@@ -12,7 +12,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from genl import C, Genl, endpoint as nl_endpoint, string, u32
-from svclib import Ask, Cluster, Tap, ask, check, endpoint, expect, \
+from svclib import SLOW, Ask, Cluster, Tap, ask, check, endpoint, expect, \
     expect_in, gather, wait_for
 
 
@@ -300,12 +300,12 @@ def churn(t):
                                f"svc set {name} affinity 0 scheduler rr\n")
                    * 20)
     asks = []
-    end = time.monotonic() + 6
+    end = time.monotonic() + 6 * SLOW
     try:
         while time.monotonic() < end:
             asks += gather([Ask(t.c[host], "tcp", t.addr(4), 80)
                             for host in ("p01", "w0") for _ in range(8)],
-                           timeout=8, width=16)
+                           timeout=8 * SLOW, width=16)
     finally:
         rounds = thread.stop()
     t.tap.note(f"{len(asks)} connections, {rounds * 120} changes")
@@ -323,11 +323,11 @@ def atomic(t):
              f"svc set {name} ep {t.ep('p00', 4)}\n") * 40
     thread = Churn(t.c, "w0", swaps)
     asks = []
-    end = time.monotonic() + 5
+    end = time.monotonic() + 5 * SLOW
     try:
         while time.monotonic() < end:
             asks += gather([Ask(t.c["w0"], "tcp", t.addr(4), 80)
-                            for _ in range(12)], timeout=8)
+                            for _ in range(12)], timeout=8 * SLOW)
     finally:
         rounds = thread.stop()
     t.tap.note(f"{len(asks)} connections, {rounds * 80} swaps")
@@ -343,7 +343,7 @@ def unrelated(t):
     thread = Churn(t.c, "w0", (f"ep add {name} {t.ep('p01', 4)}\n"
                                f"ep del {name} {t.ep('p01', 4)}\n") * 20)
     got = []
-    end = time.monotonic() + 4
+    end = time.monotonic() + 4 * SLOW
     try:
         while time.monotonic() < end:
             got.append(flow.ask())
