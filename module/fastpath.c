@@ -226,6 +226,7 @@ static __always_inline void flow_count(struct k8snet_net *kn,
 
 	/* One that is lost to another CPU is not missed (flow.h). */
 	data_race(f->packets++);
+	/* Likewise. */
 	data_race(f->bytes += len);
 	u64_stats_update_begin(&stats->syncp);
 	u64_stats_inc(&stats->packets);

@@ -19,7 +19,6 @@ static struct kmem_cache *flow_cache;
 
 enum { FLOW_SCAN_MS = 2000 };
 
-
 u64 k8snet_flow_secret[6] __ro_after_init;
 
 static const struct rhashtable_params flow4_params = {
