@@ -84,8 +84,6 @@ void k8snet_bridge_mtu_update(struct k8snet_bridge *br);
 int k8snet_port_add(struct k8snet_bridge *br, struct net_device *dev,
 		    struct netlink_ext_ack *extack);
 void k8snet_port_del(struct k8snet_port *port);
-/* Counts a frame that a pod must not send. Context: BH off. */
-void k8snet_port_spoofed(struct k8snet_port *port);
 /* Does @pod live behind @port with this MAC? @pod may be NULL. */
 bool k8snet_port_owns(const struct k8snet_port *port,
 		      const struct k8snet_pod *pod, const u8 *lladdr);

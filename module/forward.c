@@ -28,6 +28,7 @@
 #include <net/route.h>
 
 #include "bridge.h"
+#include "drop.h"
 #include "flow.h"
 #include "netns.h"
 #include "pod.h"
@@ -52,7 +53,6 @@ static bool forward_too_big(const struct sk_buff *skb, unsigned int mtu)
 static void forward_tell_mtu(struct k8snet_bridge *br, struct sk_buff *skb,
 			     u8 family, unsigned int mtu)
 {
-	k8snet_stat_inc(br->kn, TOO_BIG);
 	if (!skb_valid_dst(skb))	/* a packet socket's */
 		return;
 	skb_dst_update_pmtu_no_confirm(skb, mtu);
@@ -78,7 +78,8 @@ static netdev_tx_t xmit_flood(struct k8snet_bridge *br, struct sk_buff *skb)
 		if (!k8snet_port_running(port))
 			continue;
 		if (forward_too_big(skb, READ_ONCE(port->dev->mtu))) {
-			k8snet_stat_inc(br->kn, TOO_BIG);
+			k8snet_drop_note(br->kn, skb, K8SNET_STAT_TOO_BIG,
+					 NULL);
 			continue;
 		}
 		copy = skb_clone(skb, GFP_ATOMIC);
@@ -94,10 +95,11 @@ static netdev_tx_t xmit_flood(struct k8snet_bridge *br, struct sk_buff *skb)
 	return NETDEV_TX_OK;
 }
 
-static netdev_tx_t xmit_drop(struct k8snet_bridge *br, struct sk_buff *skb)
+static netdev_tx_t xmit_drop(struct k8snet_bridge *br, struct sk_buff *skb,
+			     enum k8snet_stat reason)
 {
 	DEV_STATS_INC(br->dev, tx_dropped);
-	kfree_skb(skb);
+	k8snet_drop(br->kn, skb, reason);
 	return NETDEV_TX_OK;
 }
 
@@ -107,19 +109,15 @@ static netdev_tx_t xmit_to_pod(struct k8snet_bridge *br, struct sk_buff *skb,
 	const struct k8snet_port *port = pod->port;
 	unsigned int mtu = READ_ONCE(port->dev->mtu);
 
-	if (unlikely(!k8snet_port_running(port))) {
-		k8snet_stat_inc(br->kn, PORT_DOWN);
-		return xmit_drop(br, skb);
-	}
+	if (unlikely(!k8snet_port_running(port)))
+		return xmit_drop(br, skb, K8SNET_STAT_PORT_DOWN);
 	/* The bridge's MTU may be set to more than this port's. */
 	if (unlikely(forward_too_big(skb, mtu))) {
 		forward_tell_mtu(br, skb, family, mtu);
-		return xmit_drop(br, skb);
+		return xmit_drop(br, skb, K8SNET_STAT_TOO_BIG);
 	}
-	if (skb_cow_head(skb, 0)) {
-		k8snet_stat_inc(br->kn, NOMEM);
-		return xmit_drop(br, skb);
-	}
+	if (skb_cow_head(skb, 0))
+		return xmit_drop(br, skb, K8SNET_STAT_NOMEM);
 	skb_reset_mac_header(skb);
 	ether_addr_copy(eth_hdr(skb)->h_dest, pod->lladdr);
 	ether_addr_copy(eth_hdr(skb)->h_source, br->dev->dev_addr);
@@ -148,7 +146,8 @@ static void to_node_neigh_ipv4(struct sk_buff *skb, struct net_device *dev,
 	if (!n)
 		n = __neigh_create(&arp_tbl, &nexthop, dev, false);
 	if (IS_ERR(n)) {
-		kfree_skb(skb);
+		k8snet_drop(k8snet_net(dev_net(dev)), skb,
+			    K8SNET_STAT_NO_NEIGHBOUR);
 		return;
 	}
 	if (unlikely(!(READ_ONCE(n->nud_state) & NUD_VALID)))
@@ -173,7 +172,7 @@ void k8snet_forward_to_node(struct k8snet_route *r, struct sk_buff *skb)
 	__be32 nexthop;
 
 	if (skb_cow_head(skb, LL_RESERVED_SPACE(dev))) {
-		kfree_skb(skb);
+		k8snet_drop(k8snet_net(dev_net(dev)), skb, K8SNET_STAT_NOMEM);
 		return;
 	}
 	if (r->prefix.family == NFPROTO_IPV6) {
@@ -204,7 +203,7 @@ static int to_node_fragment(struct net *net, struct sock *sk,
 	k8snet_addr_from_ip(&daddr, ip_hdr(skb)->daddr);
 	r = k8snet_route_lookup_rcu(k8snet_net(net), &daddr, NFPROTO_IPV4);
 	if (!r) {
-		kfree_skb(skb);
+		k8snet_drop(k8snet_net(net), skb, K8SNET_STAT_NO_ROUTE);
 		return -ENETUNREACH;
 	}
 	k8snet_forward_to_node(r, skb);
@@ -221,10 +220,8 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 	unsigned int mtu;
 
 	dst = k8snet_route_dst(kn, r, NULL);
-	if (unlikely(!dst)) {
-		k8snet_stat_inc(kn, NO_ROUTE);
-		return xmit_drop(br, skb);
-	}
+	if (unlikely(!dst))
+		return xmit_drop(br, skb, K8SNET_STAT_NO_ROUTE);
 
 	__skb_pull(skb, skb_network_offset(skb));
 	mtu = dst_mtu(dst);
@@ -234,7 +231,7 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 		if (!fragment) {
 			forward_tell_mtu(br, skb, family, mtu);
 			dst_release(dst);
-			return xmit_drop(br, skb);
+			return xmit_drop(br, skb, K8SNET_STAT_TOO_BIG);
 		}
 	}
 
@@ -278,8 +275,7 @@ static netdev_tx_t xmit_unicast(struct k8snet_bridge *br, struct sk_buff *skb,
 		return xmit_to_node(br, skb, r);
 	}
 
-	k8snet_stat_inc(kn, NO_POD);
-	return xmit_drop(br, skb);
+	return xmit_drop(br, skb, K8SNET_STAT_NO_POD);
 }
 
 /* Sets skb->protocol, which a packet socket may have left at 0, the network
@@ -320,7 +316,7 @@ netdev_tx_t k8snet_bridge_xmit(struct sk_buff *skb, struct net_device *dev)
 
 	rcu_read_lock();
 	if (unlikely(!xmit_parse(skb, &family))) {
-		ret = xmit_drop(br, skb);
+		ret = xmit_drop(br, skb, K8SNET_STAT_BRIDGE_TX_INVALID);
 		goto out;
 	}
 	if (unlikely(k8snet_neigh_xmit(br, skb))) {
@@ -331,7 +327,7 @@ netdev_tx_t k8snet_bridge_xmit(struct sk_buff *skb, struct net_device *dev)
 	if (unlikely(is_multicast_ether_addr(eth_hdr(skb)->h_dest)))
 		ret = xmit_flood(br, skb);
 	else if (unlikely(family == NFPROTO_ARP))
-		ret = xmit_drop(br, skb);
+		ret = xmit_drop(br, skb, K8SNET_STAT_BRIDGE_TX_INVALID);
 	else
 		ret = xmit_unicast(br, skb, family);
 out:

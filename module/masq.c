@@ -14,6 +14,7 @@
 #include <net/route.h>
 
 #include "bridge.h"
+#include "drop.h"
 #include "masq.h"
 #include "node.h"
 
@@ -223,7 +224,7 @@ static unsigned int masquerade(struct k8snet_net *kn, struct nf_conn *ct,
 		return NF_ACCEPT;
 	}
 	if (!addr_select(kn->net, skb, out, family, &dst, &addr)) {
-		k8snet_stat_inc(kn, SNAT_NO_ADDRESS);
+		k8snet_drop_note(kn, skb, K8SNET_STAT_SNAT_NO_ADDRESS, NULL);
 		return NF_DROP;
 	}
 	/* The node itself, with the address it would get. */
@@ -232,7 +233,7 @@ static unsigned int masquerade(struct k8snet_net *kn, struct nf_conn *ct,
 		return NF_ACCEPT;
 	}
 
-	verdict = k8snet_snat_setup(kn, ct, &addr, out->ifindex);
+	verdict = k8snet_snat_setup(kn, skb, ct, &addr, out->ifindex, NULL);
 	if (verdict == NF_ACCEPT) {
 		atomic64_inc(&m->flows);
 		k8snet_stat_inc(kn, MASQ_FLOWS);

@@ -66,11 +66,14 @@ unsigned int k8snet_masq_hook(void *priv, struct sk_buff *skb,
  * ends the flow when that device goes down or loses the address, and also
  * when a packet of it is about to leave through ANOTHER device; so 0, for
  * none of this, wherever the device is not known yet.
+ * @svc: whose flow it is, or NULL for a masqueraded one: who a drop is told of.
  * Returns a netfilter verdict: NF_ACCEPT, or NF_DROP. Counts.
  * Context: packet path, RCU; @ct unconfirmed, its destination already
  * translated, its source not.
  */
-unsigned int k8snet_snat_setup(struct k8snet_net *kn, struct nf_conn *ct,
-			       const union nf_inet_addr *addr, int ifindex);
+unsigned int k8snet_snat_setup(struct k8snet_net *kn, const struct sk_buff *skb,
+			       struct nf_conn *ct,
+			       const union nf_inet_addr *addr, int ifindex,
+			       const struct k8snet_service *svc);
 
 #endif /* _K8SNET_MASQ_H */

@@ -14,6 +14,7 @@
 
 #include "bridge.h"
 #include "conn.h"
+#include "drop.h"
 #include "masq.h"
 #include "nat.h"
 #include "node.h"
@@ -39,9 +40,11 @@ static union nf_inet_addr gateway_of(const struct net_device *dev, u8 family)
 }
 
 static unsigned int translate_destination(struct k8snet_net *kn,
+					  const struct sk_buff *skb,
 					  struct nf_conn *ct,
 					  const union nf_inet_addr *addr,
-					  __be16 port)
+					  __be16 port,
+					  const struct k8snet_service *svc)
 {
 	struct nf_nat_range2 range = {
 		.flags = NF_NAT_RANGE_MAP_IPS,
@@ -57,7 +60,7 @@ static unsigned int translate_destination(struct k8snet_net *kn,
 	}
 	verdict = nf_nat_setup_info(ct, &range, NF_NAT_MANIP_DST);
 	if (verdict != NF_ACCEPT)
-		k8snet_stat_inc(kn, NAT_FAILED);
+		k8snet_drop_note(kn, skb, K8SNET_STAT_NAT_FAILED, svc);
 	return verdict;
 }
 
@@ -65,7 +68,8 @@ static unsigned int translate_destination(struct k8snet_net *kn,
  * A virtual address has no host behind it that could answer a ping: the node
  * does, so that a person who tries sees that the address is served here.
  */
-static unsigned int ping_vip(struct k8snet_net *kn, struct nf_conn *ct,
+static unsigned int ping_vip(struct k8snet_net *kn, const struct sk_buff *skb,
+			     struct nf_conn *ct,
 			     const struct nf_conntrack_tuple *t, u8 family,
 			     const struct nf_hook_state *state)
 {
@@ -88,7 +92,7 @@ static unsigned int ping_vip(struct k8snet_net *kn, struct nf_conn *ct,
 	if (k8snet_addr_any(&addr))
 		return NF_ACCEPT;
 	k8snet_stat_inc(kn, VIP_PING);
-	return translate_destination(kn, ct, &addr, 0);
+	return translate_destination(kn, skb, ct, &addr, 0, NULL);
 }
 
 /*
@@ -107,7 +111,7 @@ static unsigned int reject(struct k8snet_net *kn, struct sk_buff *skb,
 		nf_send_unreach(skb, ICMP_PORT_UNREACH, state->hook);
 	if (state->hook != NF_INET_LOCAL_OUT)
 		return NF_DROP;
-	kfree_skb(skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 	return NF_STOLEN;
 }
 
@@ -131,27 +135,32 @@ bool k8snet_nat_source(struct k8snet_net *kn, const struct k8snet_decision *d,
 	return !k8snet_addr_any(addr);
 }
 
-static unsigned int translate_source(struct k8snet_net *kn, struct nf_conn *ct,
+static unsigned int translate_source(struct k8snet_net *kn,
+				     const struct sk_buff *skb,
+				     struct nf_conn *ct,
 				     const struct k8snet_decision *d)
 {
 	union nf_inet_addr addr;
 
 	if (!k8snet_nat_source(kn, d, &addr)) {
-		k8snet_stat_inc(kn, SNAT_NO_ADDRESS);
+		k8snet_drop_note(kn, skb, K8SNET_STAT_SNAT_NO_ADDRESS,
+				 d->fe->svc);
 		return NF_DROP;
 	}
-	return k8snet_snat_setup(kn, ct, &addr, 0);
+	return k8snet_snat_setup(kn, skb, ct, &addr, 0, d->fe->svc);
 }
 
-static unsigned int translate(struct k8snet_net *kn, struct nf_conn *ct,
+static unsigned int translate(struct k8snet_net *kn, const struct sk_buff *skb,
+			      struct nf_conn *ct,
 			      const struct k8snet_decision *d)
 {
 	struct k8snet_service *svc = d->fe->svc;
 	unsigned int verdict;
 
-	verdict = translate_destination(kn, ct, &d->ep->addr, d->ep->port);
+	verdict = translate_destination(kn, skb, ct, &d->ep->addr, d->ep->port,
+					svc);
 	if (verdict == NF_ACCEPT && d->snat)
-		verdict = translate_source(kn, ct, d);
+		verdict = translate_source(kn, skb, ct, d);
 	if (verdict != NF_ACCEPT)
 		return verdict;
 	k8snet_conn_add(kn, ct, d->ep);
@@ -161,34 +170,39 @@ static unsigned int translate(struct k8snet_net *kn, struct nf_conn *ct,
 	return NF_ACCEPT;
 }
 
+/* The counter of a packet that is rejected or dropped. */
+static enum k8snet_stat refusal(const struct k8snet_decision *d)
+{
+	if (d->unassigned)
+		return K8SNET_STAT_SVC_UNASSIGNED;
+	if (!d->fe)
+		return K8SNET_STAT_SVC_DEAD_PORT;
+	if (d->verdict == K8SNET_LOOKUP_REJECT)
+		return K8SNET_STAT_SVC_REJECTED;
+	if (!d->set)
+		return K8SNET_STAT_SVC_DROPPED_RANGE;
+	return d->policy == K8SNET_POLICY_LOCAL ? K8SNET_STAT_SVC_DROPPED_POLICY :
+						  K8SNET_STAT_SVC_DROPPED_NONE;
+}
+
 static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 			struct nf_conn *ct, const struct k8snet_decision *d,
 			const struct nf_hook_state *state)
 {
+	struct k8snet_service *svc = d->fe ? d->fe->svc : NULL;
+
 	switch (d->verdict) {
 	case K8SNET_LOOKUP_ENDPOINT:
-		return translate(kn, ct, d);
+		return translate(kn, skb, ct, d);
 	case K8SNET_LOOKUP_REJECT:
-		if (d->fe) {
-			atomic_long_inc(&d->fe->svc->rejected);
-			k8snet_stat_inc(kn, SVC_REJECTED);
-		} else if (d->unassigned) {
-			k8snet_stat_inc(kn, SVC_UNASSIGNED);
-		} else {
-			k8snet_stat_inc(kn, SVC_DEAD_PORT);
-		}
+		if (svc)
+			atomic_long_inc(&svc->rejected);
+		k8snet_drop_note(kn, skb, refusal(d), svc);
 		return reject(kn, skb, state);
 	case K8SNET_LOOKUP_DROP:
-		if (d->fe)
-			atomic_long_inc(&d->fe->svc->dropped);
-		if (d->unassigned)
-			k8snet_stat_inc(kn, SVC_UNASSIGNED);
-		else if (!d->fe)
-			k8snet_stat_inc(kn, SVC_DEAD_PORT);
-		else if (d->set)
-			k8snet_stat_inc(kn, SVC_DROPPED_POLICY);
-		else
-			k8snet_stat_inc(kn, SVC_DROPPED_RANGE);
+		if (svc)
+			atomic_long_inc(&svc->dropped);
+		k8snet_drop_note(kn, skb, refusal(d), svc);
 		return NF_DROP;
 	case K8SNET_LOOKUP_PASS:
 		k8snet_stat_inc(kn, SVC_PASSED);
@@ -213,7 +227,7 @@ static unsigned int new_flow(struct sk_buff *skb,
 		return NF_ACCEPT;
 	t = &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple;
 	if (is_echo_request(t))
-		return ping_vip(kn, ct, t, state->pf, state);
+		return ping_vip(kn, skb, ct, t, state->pf, state);
 	if (t->dst.protonum != IPPROTO_TCP && t->dst.protonum != IPPROTO_UDP &&
 	    t->dst.protonum != IPPROTO_SCTP)
 		return NF_ACCEPT;

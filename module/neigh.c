@@ -21,6 +21,7 @@
 #include <net/neighbour.h>
 
 #include "bridge.h"
+#include "drop.h"
 #include "netns.h"
 #include "pod.h"
 #include "route.h"
@@ -144,7 +145,8 @@ k8snet_neigh_rx_arp(struct k8snet_port *port, struct sk_buff *skb)
 	if (!neigh_answers_port(port, &tip, NFPROTO_IPV4)) {
 		/* Its own address, probed, is silence by right. */
 		if (!neigh_owns(port, &tip, NFPROTO_IPV4, sha))
-			k8snet_stat_inc(br->kn, NEIGH_UNANSWERED);
+			k8snet_drop_note(br->kn, skb,
+					 K8SNET_STAT_NEIGH_UNANSWERED, NULL);
 		return K8SNET_NEIGH_DROP;
 	}
 
@@ -310,13 +312,15 @@ static enum k8snet_neigh_verdict nd_rx_solicit(struct k8snet_port *port,
 			return K8SNET_NEIGH_STACK;
 		/* The duplicate address detection of a pod's own one. */
 		if (!dad)
-			k8snet_stat_inc(br->kn, NEIGH_UNANSWERED);
+			k8snet_drop_note(br->kn, skb,
+					 K8SNET_STAT_NEIGH_UNANSWERED, NULL);
 		return K8SNET_NEIGH_DROP;
 	}
 
 	if (!neigh_answers_port(port, &target, NFPROTO_IPV6)) {
 		if (!neigh_owns(port, &target, NFPROTO_IPV6, eth_src))
-			k8snet_stat_inc(br->kn, NEIGH_UNANSWERED);
+			k8snet_drop_note(br->kn, skb,
+					 K8SNET_STAT_NEIGH_UNANSWERED, NULL);
 		return K8SNET_NEIGH_DROP;
 	}
 
@@ -449,7 +453,8 @@ static bool neigh_xmit_arp(struct k8snet_bridge *br, struct sk_buff *skb)
 	k8snet_addr_from_ip(&tip, body->tip);
 	lladdr = neigh_lladdr_for_node(br, &tip, NFPROTO_IPV4);
 	if (!lladdr) {
-		k8snet_stat_inc(br->kn, NEIGH_UNANSWERED);
+		k8snet_drop_note(br->kn, skb,
+				 K8SNET_STAT_NEIGH_UNANSWERED, NULL);
 		return true;
 	}
 	reply = arp_create(ARPOP_REPLY, ETH_P_ARP, body->sip, dev, tip.ip,
@@ -491,7 +496,8 @@ static bool neigh_xmit_nd(struct k8snet_bridge *br, struct sk_buff *skb)
 		 * have an address that the table does not have.
 		 */
 		if (!ipv6_addr_any(&saddr))
-			k8snet_stat_inc(br->kn, NEIGH_UNANSWERED);
+			k8snet_drop_note(br->kn, skb,
+					 K8SNET_STAT_NEIGH_UNANSWERED, NULL);
 		return true;
 	}
 	reply = nd_advertise(dev, lladdr, dev->dev_addr,

@@ -9,6 +9,7 @@
 #include <net/ipv6.h>
 
 #include "bridge.h"
+#include "drop.h"
 #include "flow.h"
 #include "netlink.h"
 #include "netns.h"
@@ -27,12 +28,6 @@ bool k8snet_port_owns(const struct k8snet_port *port,
 bool k8snet_port_running(const struct k8snet_port *port)
 {
 	return netif_running(port->dev) && netif_carrier_ok(port->dev);
-}
-
-void k8snet_port_spoofed(struct k8snet_port *port)
-{
-	atomic_long_inc(&port->spoofed);
-	k8snet_stat_inc(port->br->kn, SPOOFED);
 }
 
 /* Has a pod of this port that MAC? For packets that come from no address of a
@@ -193,6 +188,7 @@ static enum port_verdict port_rx_frame(struct k8snet_port *port,
 static rx_handler_result_t port_rx(struct sk_buff **pskb)
 {
 	struct sk_buff *skb = *pskb;
+	enum k8snet_stat reason;
 	struct k8snet_bridge *br;
 	struct k8snet_port *port;
 
@@ -220,20 +216,23 @@ static rx_handler_result_t port_rx(struct sk_buff **pskb)
 	*pskb = skb;
 
 	k8snet_stat_inc(br->kn, PORT_RX);
-	if (unlikely(!netif_running(br->dev)))
+	if (unlikely(!netif_running(br->dev))) {
+		reason = K8SNET_STAT_BRIDGE_DOWN;
 		goto drop;
+	}
 
 	switch (port_rx_frame(port, skb)) {
 	case PORT_PASS:
 		break;
 	case PORT_SPOOFED:
-		k8snet_port_spoofed(port);
+		atomic_long_inc(&port->spoofed);
+		reason = K8SNET_STAT_SPOOFED;
 		goto drop;
 	case PORT_INVALID:
-		k8snet_stat_inc(br->kn, PORT_RX_INVALID);
+		reason = K8SNET_STAT_PORT_RX_INVALID;
 		goto drop;
 	case PORT_PROTO:
-		k8snet_stat_inc(br->kn, PORT_RX_PROTO);
+		reason = K8SNET_STAT_PORT_RX_PROTO;
 		goto drop;
 	case PORT_DROP:
 		consume_skb(skb);
@@ -249,7 +248,7 @@ static rx_handler_result_t port_rx(struct sk_buff **pskb)
 
 drop:
 	DEV_STATS_INC(br->dev, rx_dropped);
-	kfree_skb(skb);
+	k8snet_drop(br->kn, skb, reason);
 	return RX_HANDLER_CONSUMED;
 }
 

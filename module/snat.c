@@ -13,6 +13,7 @@
 #include <net/netfilter/nf_conntrack_core.h>
 #include <net/netfilter/nf_nat.h>
 
+#include "drop.h"
 #include "masq.h"
 #include "node.h"
 
@@ -132,8 +133,10 @@ static void device_set(struct nf_conn *ct, int ifindex)
 #endif
 }
 
-unsigned int k8snet_snat_setup(struct k8snet_net *kn, struct nf_conn *ct,
-			       const union nf_inet_addr *addr, int ifindex)
+unsigned int k8snet_snat_setup(struct k8snet_net *kn, const struct sk_buff *skb,
+			       struct nf_conn *ct,
+			       const union nf_inet_addr *addr, int ifindex,
+			       const struct k8snet_service *svc)
 {
 	struct nf_nat_range2 range = {
 		.flags = NF_NAT_RANGE_MAP_IPS,
@@ -154,7 +157,8 @@ unsigned int k8snet_snat_setup(struct k8snet_net *kn, struct nf_conn *ct,
 		range.min_proto.all = port_find(kn, ct, addr);
 		range.max_proto.all = range.min_proto.all;
 		if (!range.min_proto.all) {
-			k8snet_stat_inc(kn, SNAT_EXHAUSTED);
+			k8snet_drop_note(kn, skb, K8SNET_STAT_SNAT_EXHAUSTED,
+					 svc);
 			goto out;
 		}
 		break;
@@ -166,7 +170,7 @@ unsigned int k8snet_snat_setup(struct k8snet_net *kn, struct nf_conn *ct,
 	if (verdict == NF_ACCEPT)
 		k8snet_stat_inc(kn, SNAT_FLOWS);
 	else
-		k8snet_stat_inc(kn, NAT_FAILED);
+		k8snet_drop_note(kn, skb, K8SNET_STAT_NAT_FAILED, svc);
 out:
 	local_bh_enable();
 	return verdict;

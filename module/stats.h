@@ -17,6 +17,7 @@
 	X(SPOOFED,		"spoofed")				\
 	X(PORT_RX_INVALID,	"port_rx_invalid") /* cannot be parsed */ \
 	X(PORT_RX_PROTO,	"port_rx_protocol") /* not ARP, IPv4, IPv6 */ \
+	X(BRIDGE_DOWN,		"bridge_down")				\
 	/* neigh.c */							\
 	X(ARP_ANSWERED,		"arp_answered")				\
 	X(ND_ANSWERED,		"nd_answered")				\
@@ -27,11 +28,14 @@
 	X(NO_POD,		"no_pod") /* address of no pod, no route */ \
 	X(PORT_DOWN,		"port_down")				\
 	X(NO_ROUTE,		"no_route") /* to the node in VIA */	\
+	X(NO_NEIGHBOUR,		"no_neighbour")				\
+	X(BRIDGE_TX_INVALID,	"bridge_tx_invalid") /* cannot be parsed, or ARP */ \
 	X(TOO_BIG,		"too_big")				\
 	/* service.c, nat.c: flows, not packets, but for the verdicts */ \
 	X(SVC_FLOWS,		"service_flows")			\
 	X(SVC_REJECTED,		"service_rejected")			\
 	X(SVC_DROPPED_POLICY,	"service_dropped_policy")		\
+	X(SVC_DROPPED_NONE,	"service_dropped_no_endpoint")		\
 	X(SVC_DROPPED_RANGE,	"service_dropped_source_range")		\
 	X(SVC_PASSED,		"service_passed")			\
 	X(SVC_DEAD_PORT,	"service_dead_port")			\
@@ -69,13 +73,15 @@ struct k8snet_stats {
 extern const char *const k8snet_stat_names[K8SNET_STAT_NUM];
 
 /* Adds to a counter of this CPU. Context: BH off (the packet path). */
-#define k8snet_stat_add(kn, id, n) do {					\
+#define k8snet_stat_add_id(kn, id, n) do {				\
 	struct k8snet_stats *__s = this_cpu_ptr((kn)->stats);		\
 									\
 	u64_stats_update_begin(&__s->syncp);				\
-	u64_stats_add(&__s->v[K8SNET_STAT_##id], n);			\
+	u64_stats_add(&__s->v[id], n);					\
 	u64_stats_update_end(&__s->syncp);				\
 } while (0)
+#define k8snet_stat_add(kn, id, n)					\
+	k8snet_stat_add_id(kn, K8SNET_STAT_##id, n)
 #define k8snet_stat_inc(kn, id)	k8snet_stat_add(kn, id, 1)
 
 /* The sum over all CPUs. Any context. */

@@ -126,4 +126,13 @@ static inline bool k8snet_dev_has_nf_egress(const struct net_device *dev)
 #endif
 }
 
+/* 6.10: a trace event remembers the source of a string that it declares.
+ * Drop with 6.1, and use __assign_str().
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define k8snet_assign_str(dst, src)	__assign_str(dst, src)
+#else
+#define k8snet_assign_str(dst, src)	__assign_str(dst)
+#endif
+
 #endif /* _K8SNET_COMPAT_H */
