@@ -8,13 +8,6 @@
 #include "frontend.h"
 #include "plan.h"
 
-/* Where a new flow comes from. */
-enum k8snet_origin {
-	K8SNET_ORIGIN_POD,		/* a pod of this node or of another */
-	K8SNET_ORIGIN_NODE,		/* a process of this node */
-	K8SNET_ORIGIN_OUTSIDE,
-};
-
 /* A question to k8snet_service_decide(), and its answer. */
 struct k8snet_decision {
 	/* Question. */

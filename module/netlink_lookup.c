@@ -12,12 +12,63 @@
 /* Endpoints that an answer names; more are only counted by the service. */
 enum { LOOKUP_ENDPOINTS_MAX = 64 };
 
+static bool by_affinity(const struct k8snet_decision *d)
+{
+	return !strcmp(d->reason, "session affinity");
+}
+
 /* A round robin or a least-connections choice is known only when it is made. */
 static bool choice_is_known(const struct k8snet_decision *d)
 {
 	return d->set->n == 1 || d->plan->scheduler == K8SNET_SCHED_RANDOM ||
 	       d->plan->scheduler == K8SNET_SCHED_MAGLEV ||
-	       !strcmp(d->reason, "session affinity");
+	       by_affinity(d);
+}
+
+/* Why k8snet_service_decide() has the source translated, or not. */
+static const char *source_reason(const struct k8snet_decision *d)
+{
+	bool external = d->fe->type != K8SNET_FRONTEND_CLUSTER_IP;
+
+	if (d->hairpin)
+		return "the endpoint is the client itself, and would answer to itself";
+	if (d->snat && !external)
+		return "the client is outside, and replies must return through this node";
+	if (d->snat && d->plan->external_policy == K8SNET_POLICY_LOCAL &&
+	    d->origin == K8SNET_ORIGIN_POD)
+		return "neither client nor endpoint are here, and replies must return here";
+	if (d->snat)
+		return "traffic policy cluster, and replies must return through this node";
+	if (d->origin == K8SNET_ORIGIN_NODE)
+		return "it is this node's";
+	if (d->origin == K8SNET_ORIGIN_OUTSIDE)
+		return "external traffic policy local";
+	return "replies return through this node anyway";
+}
+
+static unsigned int count_endpoints(const struct k8snet_decision *d)
+{
+	const struct k8snet_endpoint *ep;
+	unsigned int n = 0;
+
+	list_for_each_entry(ep, &d->fe->svc->endpoints, node)
+		n += ep->family == d->family;
+	return n;
+}
+
+/* What a decision of a service rests on. Context: cfg_lock held. */
+static int fill_service(struct sk_buff *skb, const struct k8snet_decision *d)
+{
+	if (nla_put_string(skb, K8SNET_A_LOOKUP_SERVICE, d->fe->svc->name) ||
+	    k8snet_nl_frontend_put(skb, K8SNET_A_LOOKUP_FRONTEND, d->fe))
+		return -EMSGSIZE;
+	if (!d->set)
+		return 0;
+	return nla_put_u8(skb, K8SNET_A_LOOKUP_POLICY, d->policy) ||
+	       nla_put_u32(skb, K8SNET_A_LOOKUP_ENDPOINTS,
+			   count_endpoints(d)) ||
+	       nla_put_u32(skb, K8SNET_A_LOOKUP_USABLE, d->set->n) ?
+	       -EMSGSIZE : 0;
 }
 
 static int fill_endpoints(struct sk_buff *skb, const struct k8snet_decision *d)
@@ -28,9 +79,28 @@ static int fill_endpoints(struct sk_buff *skb, const struct k8snet_decision *d)
 		if (k8snet_nl_endpoint_put(skb, K8SNET_A_LOOKUP_ENDPOINT,
 					   d->set->ep[i], false))
 			return -EMSGSIZE;
+	if (!by_affinity(d) &&
+	    nla_put_u8(skb, K8SNET_A_LOOKUP_SCHEDULER, d->plan->scheduler))
+		return -EMSGSIZE;
 	if (choice_is_known(d))
 		return k8snet_nl_endpoint_put(skb, K8SNET_A_LOOKUP_CHOICE,
 					      d->ep, false);
+	return 0;
+}
+
+static int fill_source(struct sk_buff *skb, struct k8snet_net *kn,
+		       const struct k8snet_decision *d)
+{
+	union nf_inet_addr snat;
+
+	/* Whether the flow is a hairpin, only its endpoint says. */
+	if (!choice_is_known(d) && d->hairpin)
+		return 0;
+	if (nla_put_string(skb, K8SNET_A_LOOKUP_SOURCE, source_reason(d)))
+		return -EMSGSIZE;
+	if (d->snat && k8snet_nat_source(kn, d, &snat))
+		return k8snet_addr_put(skb, K8SNET_A_LOOKUP_SNAT, &snat,
+				       d->family);
 	return 0;
 }
 
@@ -39,7 +109,6 @@ static int lookup_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 {
 	const struct k8snet_decision *d = obj;
 	void *hdr = k8snet_msg_put(skb, m);
-	union nf_inet_addr snat;
 
 	if (!hdr)
 		return -EMSGSIZE;
@@ -48,22 +117,14 @@ static int lookup_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 	    k8snet_addr_put(skb, K8SNET_A_LOOKUP_DST, &d->daddr, d->family) ||
 	    nla_put_be16(skb, K8SNET_A_LOOKUP_DPORT, d->dport) ||
 	    nla_put_u8(skb, K8SNET_A_LOOKUP_VERDICT, d->verdict) ||
+	    nla_put_u8(skb, K8SNET_A_LOOKUP_ORIGIN, d->origin) ||
 	    nla_put_string(skb, K8SNET_A_LOOKUP_REASON, d->reason))
 		goto err_cancel;
-	if (d->fe &&
-	    (nla_put_string(skb, K8SNET_A_LOOKUP_SERVICE, d->fe->svc->name) ||
-	     k8snet_nl_frontend_put(skb, K8SNET_A_LOOKUP_FRONTEND, d->fe)))
+	if (d->fe && fill_service(skb, d))
 		goto err_cancel;
-	if (d->set && nla_put_u8(skb, K8SNET_A_LOOKUP_POLICY, d->policy))
+	if (d->verdict == K8SNET_LOOKUP_ENDPOINT &&
+	    (fill_endpoints(skb, d) || fill_source(skb, kn, d)))
 		goto err_cancel;
-	if (d->verdict == K8SNET_LOOKUP_ENDPOINT) {
-		if (fill_endpoints(skb, d))
-			goto err_cancel;
-		if (d->snat && k8snet_nat_source(kn, d, &snat) &&
-		    k8snet_addr_put(skb, K8SNET_A_LOOKUP_SNAT, &snat,
-				    d->family))
-			goto err_cancel;
-	}
 	genlmsg_end(skb, hdr);
 	return 0;
 

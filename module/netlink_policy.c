@@ -155,4 +155,9 @@ const struct nla_policy k8snet_lookup_policy[K8SNET_A_LOOKUP_MAX + 1] = {
 	[K8SNET_A_LOOKUP_ENDPOINT] = { .type = NLA_REJECT },
 	[K8SNET_A_LOOKUP_CHOICE] = { .type = NLA_REJECT },
 	[K8SNET_A_LOOKUP_SNAT] = { .type = NLA_REJECT },
+	[K8SNET_A_LOOKUP_ORIGIN] = { .type = NLA_REJECT },
+	[K8SNET_A_LOOKUP_ENDPOINTS] = { .type = NLA_REJECT },
+	[K8SNET_A_LOOKUP_USABLE] = { .type = NLA_REJECT },
+	[K8SNET_A_LOOKUP_SCHEDULER] = { .type = NLA_REJECT },
+	[K8SNET_A_LOOKUP_SOURCE] = { .type = NLA_REJECT },
 };

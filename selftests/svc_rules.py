@@ -311,6 +311,44 @@ def lookups(tap, c):
     tap.case("lookup: pass", lambda: reads(
         f"udp 10.200.0.3 {vip(4, 6)}:80", verdict="pass"))
 
+    def says(words, *lines):
+        out = c.tool("w0", "lookup " + words).out
+        for line in lines:
+            check(line in out.splitlines(), f"no line {line!r}:\n{out}")
+
+    for family in 4, 6:
+        pod, out, node = (c.addr(h, family) for h in ("p00", "out", "w0"))
+        at = endpoint(vip(family, 3), 80)
+        tap.case(f"lookup: IPv{family}: a refusal in words", says,
+                 f"tcp {pod} {at}",
+                 f"tcp from {pod} (a pod) to {at} is rejected",
+                 f"  frontend: cluster IP {at} of service none-tcp",
+                 "  policy: cluster: endpoints on all nodes",
+                 "  set: none of 0 endpoints", "  reason: no usable endpoint")
+        at = endpoint(vip(family, 4), 80)
+        tap.case(f"lookup: IPv{family}: endpoints that are not usable are "
+                 "counted", says, f"tcp {pod} {at}",
+                 "  set: none of 1 endpoints")
+        at = endpoint(vip(family, 10), 80)
+        tap.case(f"lookup: IPv{family}: a choice in words", says,
+                 f"udp {endpoint(pod, 4)} {at}",
+                 f"udp from {endpoint(pod, 4)} (a pod) to {at} goes to an "
+                 "endpoint", "  set: 3 of 3 endpoints, the ready ones",
+                 "  reason: traffic policy cluster")
+        at = endpoint(node, 31010)
+        tap.case(f"lookup: IPv{family}: why the source is rewritten", says,
+                 f"tcp {out} {at}",
+                 f"tcp from {out} (outside of the cluster) to {at} goes to "
+                 "an endpoint", "  frontend: node port 31010 of service "
+                 "many-random-tcp", f"  source: rewritten to {node}: traffic "
+                 "policy cluster, and replies must return through this node")
+        gw = "fd00:10:200::1" if family == 6 else "10.200.0.1"
+        at = endpoint(vip(family, 1), 80)
+        tap.case(f"lookup: IPv{family}: a hairpin in words", says,
+                 f"tcp {pod} {at}", f"  endpoint: {endpoint(pod, 8080)}, the "
+                 "only one", f"  source: rewritten to {gw}: the endpoint is "
+                 "the client itself, and would answer to itself")
+
 
 def main():
     """The test."""

@@ -155,6 +155,13 @@ const struct field lookup_fields[] = {
 	F(FIELD_ENDPOINT, "choice", lookup, choice, LOOKUP_CHOICE),
 	F(FIELD_ADDR, "snat", lookup, snat, LOOKUP_SNAT),
 	F(FIELD_STRING, "reason", lookup, reason, LOOKUP_REASON),
+	F(FIELD_ENUM, "origin", lookup, origin, LOOKUP_ORIGIN,
+	  .names = origin_names),
+	F(FIELD_U32, "endpoints", lookup, endpoints, LOOKUP_SET),
+	F(FIELD_U32, "usable", lookup, usable, LOOKUP_SET),
+	F(FIELD_ENUM, "scheduler", lookup, scheduler, LOOKUP_SCHEDULER,
+	  .names = scheduler_names),
+	F(FIELD_STRING, "source", lookup, source, LOOKUP_SOURCE),
 	F(FIELD_ENDPOINTS, "ep", lookup, ep, LOOKUP_EP, .flags = FIELD_REPEAT),
 	{}
 };

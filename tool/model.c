@@ -147,6 +147,7 @@ void lookup_clear(struct lookup *lookup)
 {
 	free(lookup->service);
 	free(lookup->reason);
+	free(lookup->source);
 	LIST_FREE(&lookup->ep);
 	memset(lookup, 0, sizeof(*lookup));
 }

@@ -242,6 +242,10 @@ enum {
 	LOOKUP_EP	= 1 << 10,
 	LOOKUP_CHOICE	= 1 << 11,
 	LOOKUP_SNAT	= 1 << 12,
+	LOOKUP_ORIGIN	= 1 << 13,
+	LOOKUP_SET	= 1 << 14,		/* endpoints, usable */
+	LOOKUP_SCHEDULER = 1 << 15,
+	LOOKUP_SOURCE	= 1 << 16,
 };
 
 struct lookup {
@@ -257,6 +261,10 @@ struct lookup {
 	struct endpoint_list ep;
 	struct endpoint choice;
 	struct addr snat;
+	uint8_t origin;				/* enum k8snet_origin */
+	uint32_t endpoints, usable;
+	uint8_t scheduler;			/* enum k8snet_scheduler */
+	char *source;
 };
 
 enum {

@@ -45,6 +45,26 @@ static int lookup_answer(const struct nlmsghdr *nlh, void *arg)
 			knl_addr(attr, &lookup->snat);
 			lookup->has |= LOOKUP_SNAT;
 			break;
+		case K8SNET_A_LOOKUP_ORIGIN:
+			lookup->origin = knl_u8(attr);
+			lookup->has |= LOOKUP_ORIGIN;
+			break;
+		case K8SNET_A_LOOKUP_ENDPOINTS:
+			lookup->endpoints = knl_u32(attr);
+			lookup->has |= LOOKUP_SET;
+			break;
+		case K8SNET_A_LOOKUP_USABLE:
+			lookup->usable = knl_u32(attr);
+			lookup->has |= LOOKUP_SET;
+			break;
+		case K8SNET_A_LOOKUP_SCHEDULER:
+			lookup->scheduler = knl_u8(attr);
+			lookup->has |= LOOKUP_SCHEDULER;
+			break;
+		case K8SNET_A_LOOKUP_SOURCE:
+			knl_string(attr, &lookup->source);
+			lookup->has |= LOOKUP_SOURCE;
+			break;
 		}
 	}
 	lookup->has |= LOOKUP_EP;

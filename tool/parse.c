@@ -56,6 +56,13 @@ const char *const verdict_names[] = {
 	NULL
 };
 
+const char *const origin_names[] = {
+	[K8SNET_ORIGIN_POD] = "pod",
+	[K8SNET_ORIGIN_NODE] = "node",
+	[K8SNET_ORIGIN_OUTSIDE] = "outside",
+	NULL
+};
+
 const char *const frontend_words[] = {
 	[K8SNET_FRONTEND_CLUSTER_IP] = "vip",
 	[K8SNET_FRONTEND_EXTERNAL_IP] = "external-ip",

@@ -89,6 +89,7 @@ extern const char *const no_endpoints_names[];
 extern const char *const range_scope_names[];
 extern const char *const fastpath_names[];
 extern const char *const verdict_names[];
+extern const char *const origin_names[];
 extern const char *const frontend_words[];
 
 /* Back to text. The answer is the caller's to free. */

@@ -472,6 +472,16 @@ enum k8snet_lookup_verdict {
 	K8SNET_LOOKUP_MAX = __K8SNET_LOOKUP_LAST - 1
 };
 
+/* Where a flow comes from, seen from this node. */
+enum k8snet_origin {
+	K8SNET_ORIGIN_POD,		/* a pod of this node or of another */
+	K8SNET_ORIGIN_NODE,		/* a process of this node */
+	K8SNET_ORIGIN_OUTSIDE,
+
+	__K8SNET_ORIGIN_LAST,
+	K8SNET_ORIGIN_MAX = __K8SNET_ORIGIN_LAST - 1
+};
+
 enum k8snet_attr_lookup {
 	K8SNET_A_LOOKUP_UNSPEC,
 	K8SNET_A_LOOKUP_PROTO,		/* u8; request and answer */
@@ -495,6 +505,19 @@ enum k8snet_attr_lookup {
 					 */
 	K8SNET_A_LOOKUP_SNAT,		/* binary: the source address it would
 					 * get; absent: its own
+					 */
+	K8SNET_A_LOOKUP_ORIGIN,		/* u8, enum k8snet_origin */
+	K8SNET_A_LOOKUP_ENDPOINTS,	/* u32: how many the service has of the
+					 * flow's family
+					 */
+	K8SNET_A_LOOKUP_USABLE,		/* u32: how many of them may be chosen;
+					 * ENDPOINT names at most 64
+					 */
+	K8SNET_A_LOOKUP_SCHEDULER,	/* u8, enum k8snet_scheduler; absent:
+					 * not asked
+					 */
+	K8SNET_A_LOOKUP_SOURCE,		/* string: why the source is kept or
+					 * not, a sentence
 					 */
 
 	__K8SNET_A_LOOKUP_LAST,
