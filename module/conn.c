@@ -7,6 +7,7 @@
 #include <net/netfilter/nf_conntrack_core.h>
 
 #include "conn.h"
+#include "reset.h"
 #include "service.h"
 
 struct workqueue_struct *k8snet_wq;
@@ -120,14 +121,34 @@ static bool is_dead(const struct nf_conn *ct)
  * UDP has no connection that would fail: a client that keeps sending would
  * be led to an endpoint that is gone for ever. An endpoint that still serves
  * keeps its flows, terminating or not (kubernetes issues 19029, 122740).
+ *
+ * A connection of TCP or SCTP goes on if its service says so, which is how an
+ * endpoint drains. One that was never answered has nothing to go on with: its
+ * client asks again, and gets another endpoint (kubernetes issue 101607).
  */
 static bool must_move(const struct k8snet_conn *conn)
 {
 	const struct k8snet_endpoint *ep = conn->ep;
 
-	return ep->proto == IPPROTO_UDP &&
-	       (READ_ONCE(ep->removed) ||
-		!(READ_ONCE(ep->flags) & K8SNET_EP_SERVING));
+	if (ep->proto == IPPROTO_UDP)
+		return READ_ONCE(ep->removed) ||
+		       !(READ_ONCE(ep->flags) & K8SNET_EP_SERVING);
+	return READ_ONCE(ep->removed) &&
+	       (READ_ONCE(ep->on_removal) != K8SNET_ON_REMOVAL_KEEP ||
+		!test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status));
+}
+
+/* Ends the connection for both of its ends. Context: process, BH on. */
+static void reset(struct k8snet_net *kn, const struct k8snet_conn *conn)
+{
+	if (conn->ep->proto != IPPROTO_TCP ||
+	    READ_ONCE(conn->ep->on_removal) != K8SNET_ON_REMOVAL_RESET ||
+	    !test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status))
+		return;
+	k8snet_reset_send(kn, conn->ct);
+	local_bh_disable();
+	k8snet_stat_inc(kn, CONN_RESET);
+	local_bh_enable();
 }
 
 static void conn_work(struct work_struct *work)
@@ -157,7 +178,10 @@ static void conn_work(struct work_struct *work)
 			 */
 			if (nf_ct_is_confirmed(conn->ct)) {
 				/* False if somebody else was faster. */
-				killed += nf_ct_delete(conn->ct, 0, 0);
+				if (nf_ct_delete(conn->ct, 0, 0)) {
+					killed++;
+					reset(kn, conn);
+				}
 				conn_free(kn, conn);
 			} else {
 				again = true;
@@ -178,6 +202,14 @@ static void conn_work(struct work_struct *work)
 		queue_delayed_work(k8snet_wq, &kn->conn_work,
 				   msecs_to_jiffies(again ? CONN_RETRY_MS :
 							    CONN_SCAN_MS));
+}
+
+void k8snet_conn_left(const struct k8snet_endpoint *ep, bool *wait, bool *kick)
+{
+	*kick = true;
+	*wait |= atomic_read(&ep->active) > 0 &&
+		 (ep->proto == IPPROTO_UDP ||
+		  ep->on_removal != K8SNET_ON_REMOVAL_KEEP);
 }
 
 void k8snet_conn_endpoints_changed(struct k8snet_net *kn)

@@ -25,8 +25,18 @@ void k8snet_conn_net_exit(struct k8snet_net *kn);
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
 		     struct k8snet_endpoint *ep);
 
+/*
+ * What the removal of @ep, which is about to be told by one of the functions
+ * below, asks for: *@kick where its flows may not stay as they are, *@wait
+ * where some of them are known, which end or move before the request is
+ * answered. Context: cfg_lock held.
+ */
+void k8snet_conn_left(const struct k8snet_endpoint *ep, bool *wait,
+		      bool *kick);
+
 /* Endpoints have been removed or do not serve any more, and the plans
- * without them are published: UDP flows of theirs are to move. Context: any.
+ * without them are published: flows of theirs are to move, or to end.
+ * Context: any.
  */
 void k8snet_conn_endpoints_changed(struct k8snet_net *kn);
 /* As above, and waits until it is so. Context: may sleep; no lock held that

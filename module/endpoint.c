@@ -302,6 +302,7 @@ void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 			ep->hints = states[i].hints;
 		}
 		svc->hinted |= !!ep->hints;
+		WRITE_ONCE(ep->on_removal, plan->on_removal);
 		/* From the old list, or new and on none: either way. */
 		list_del(&ep->node);
 		list_add_tail(&ep->node, &svc->endpoints);
@@ -311,19 +312,17 @@ void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 	kn->n_endpoints += n - svc->n_endpoints;
 	svc->n_endpoints = n;
 	list_for_each_entry_safe(ep, tmp, &old, node) {
+		WRITE_ONCE(ep->on_removal, plan->on_removal);
 		WRITE_ONCE(ep->removed, true);
 		WRITE_ONCE(ep->usable, 0);
-		if (svc->proto == IPPROTO_UDP) {
-			kick = true;
-			wait |= atomic_read(&ep->active) > 0;
-		}
+		k8snet_conn_left(ep, &wait, &kick);
 		list_del_init(&ep->node);
 		k8snet_endpoint_put(ep);
 	}
 	kvfree(states);
 
 	/*
-	 * UDP flows of these endpoints move at once. With flows known, the
+	 * Flows of these endpoints move or end at once. With flows known, the
 	 * request is not answered before they have; one that starts at this
 	 * very moment from an old plan is found by the work.
 	 */

@@ -32,6 +32,7 @@ struct k8snet_endpoint {
 					 * cfg_lock, READ_ONCE elsewhere
 					 */
 	bool removed;			/* WRITE_ONCE under cfg_lock */
+	u8 on_removal;			/* the service's; the same */
 	/* In which of the published plan's sets it is: BIT(enum
 	 * k8snet_policy). READ_ONCE on the packet path.
 	 */

@@ -8,6 +8,7 @@
 
 #include "bridge.h"
 #include "hooks.h"
+#include "invalid.h"
 #include "masq.h"
 #include "nat.h"
 #include "netns.h"
@@ -47,22 +48,39 @@
 static const struct nf_hook_ops nat_ops4[] = K8SNET_NAT_OPS(NFPROTO_IPV4);
 static const struct nf_hook_ops nat_ops6[] = K8SNET_NAT_OPS(NFPROTO_IPV6);
 
-/* Every packet, after all others and after DNAT: it prepares the routing
- * decision for packets between pods, which enter and leave by the bridge.
- */
-static const struct nf_hook_ops forward_ops[] = {
-	{
-		.pf = NFPROTO_IPV4,
-		.hooknum = NF_INET_PRE_ROUTING,
-		.priority = INT_MAX,
-		.hook = k8snet_forward_prerouting,
-	},
-	{
-		.pf = NFPROTO_IPV6,
-		.hooknum = NF_INET_PRE_ROUTING,
-		.priority = INT_MAX,
-		.hook = k8snet_forward_prerouting,
-	},
+/* Every packet. */
+#define K8SNET_PACKET_OPS(_pf)						\
+	{	/* What conntrack calls invalid, before nf_nat. */	\
+		.pf = _pf,						\
+		.hooknum = NF_INET_PRE_ROUTING,				\
+		.priority = K8SNET_PRI_INVALID,				\
+		.hook = k8snet_invalid_adopt,				\
+	},								\
+	{								\
+		.pf = _pf,						\
+		.hooknum = NF_INET_LOCAL_OUT,				\
+		.priority = K8SNET_PRI_INVALID,				\
+		.hook = k8snet_invalid_adopt,				\
+	},								\
+	{	/* What nf_nat has left as it was. */			\
+		.pf = _pf,						\
+		.hooknum = NF_INET_POST_ROUTING,			\
+		.priority = K8SNET_PRI_LEAVE,				\
+		.hook = k8snet_invalid_leave,				\
+	},								\
+	{	/* After all others and after DNAT: prepares the	\
+		 * routing decision for packets between pods, which	\
+		 * enter and leave by the bridge.			\
+		 */							\
+		.pf = _pf,						\
+		.hooknum = NF_INET_PRE_ROUTING,				\
+		.priority = INT_MAX,					\
+		.hook = k8snet_forward_prerouting,			\
+	}
+
+static const struct nf_hook_ops packet_ops[] = {
+	K8SNET_PACKET_OPS(NFPROTO_IPV4),
+	K8SNET_PACKET_OPS(NFPROTO_IPV6),
 };
 
 static void nat_unregister(struct net *net, unsigned int n4, unsigned int n6)
@@ -112,7 +130,7 @@ int k8snet_hooks_get(struct k8snet_net *kn)
 	err = nat_register(net);
 	if (err)
 		goto err_ct;
-	err = nf_register_net_hooks(net, forward_ops, ARRAY_SIZE(forward_ops));
+	err = nf_register_net_hooks(net, packet_ops, ARRAY_SIZE(packet_ops));
 	if (err)
 		goto err_nat;
 	kn->hook_users = 1;
@@ -132,7 +150,7 @@ void k8snet_hooks_put(struct k8snet_net *kn)
 	k8snet_assert_cfg(kn);
 	if (--kn->hook_users)
 		return;
-	nf_unregister_net_hooks(net, forward_ops, ARRAY_SIZE(forward_ops));
+	nf_unregister_net_hooks(net, packet_ops, ARRAY_SIZE(packet_ops));
 	nat_unregister(net, ARRAY_SIZE(nat_ops4), ARRAY_SIZE(nat_ops6));
 	nf_ct_netns_put(net, NFPROTO_INET);
 }

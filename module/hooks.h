@@ -11,8 +11,10 @@
  * These and the hook points are an API for firewalls: docs/datapath.md.
  */
 enum {
+	K8SNET_PRI_INVALID = -199,	/* after conntrack, before all others */
 	K8SNET_PRI_NAT_DST = -101,	/* NF_IP_PRI_NAT_DST - 1, both families */
 	K8SNET_PRI_NAT_SRC = 99,	/* NF_IP_PRI_NAT_SRC - 1 */
+	K8SNET_PRI_LEAVE = 101,		/* after nf_nat */
 };
 
 #endif /* _K8SNET_HOOKS_H */

@@ -241,6 +241,20 @@ static unsigned int masquerade(struct k8snet_net *kn, struct nf_conn *ct,
 	return verdict;
 }
 
+bool k8snet_masq_wants(struct k8snet_net *kn, const struct sk_buff *skb,
+		       u8 family, const struct net_device *out)
+{
+	const struct k8snet_masq_table *t = rcu_dereference(kn->masqs);
+	const struct k8snet_masq *m;
+	union nf_inet_addr src, dst;
+
+	if (!t)
+		return false;
+	k8snet_skb_addrs(skb, family, &src, &dst);
+	m = rule_find(t, &src, family);
+	return m && !dst_exempt(kn, m, skb, out, &dst, family);
+}
+
 unsigned int k8snet_masq_hook(void *priv, struct sk_buff *skb,
 			      const struct nf_hook_state *state)
 {

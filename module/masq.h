@@ -55,6 +55,12 @@ int k8snet_masq_remove(struct k8snet_net *kn, struct k8snet_masq *m);
 unsigned int k8snet_masq_hook(void *priv, struct sk_buff *skb,
 			      const struct nf_hook_state *state);
 
+/* Would a rule give the source of this packet, which leaves by @out, another
+ * address? Context: packet path, RCU.
+ */
+bool k8snet_masq_wants(struct k8snet_net *kn, const struct sk_buff *skb,
+		       u8 family, const struct net_device *out);
+
 /* snat.c */
 /*
  * Gives a new flow the source address @addr and, for TCP, UDP and SCTP, a free

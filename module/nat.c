@@ -7,6 +7,7 @@
 
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
+#include <linux/tcp.h>
 #include <net/netfilter/ipv4/nf_reject.h>
 #include <net/netfilter/ipv6/nf_reject.h>
 #include <net/netfilter/nf_conntrack.h>
@@ -95,16 +96,35 @@ static unsigned int ping_vip(struct k8snet_net *kn, const struct sk_buff *skb,
 	return translate_destination(kn, skb, ct, &addr, 0, NULL);
 }
 
+/* A segment of a connection that is not known here any more. ICMP errors would
+ * not end it.
+ */
+static bool is_midstream(const struct sk_buff *skb, const struct nf_conn *ct)
+{
+	const struct tcphdr *th;
+	struct tcphdr buf;
+
+	if (nf_ct_protonum(ct) != IPPROTO_TCP)
+		return false;
+	th = skb_header_pointer(skb, skb_transport_offset(skb), sizeof(buf),
+				&buf);
+	return th && !th->syn;
+}
+
 /*
  * Refuses a packet as kube-proxy's REJECT does: ICMP and ICMPv6 port
  * unreachable for every protocol, which a TCP client sees as ECONNREFUSED.
  * A local sender must not see EPERM instead of that: its packet is taken, not
  * dropped.
  */
-static unsigned int reject(struct k8snet_net *kn, struct sk_buff *skb,
+static unsigned int reject(struct sk_buff *skb, const struct nf_conn *ct,
 			   const struct nf_hook_state *state)
 {
-	if (state->pf == NFPROTO_IPV6)
+	if (is_midstream(skb, ct) && state->pf == NFPROTO_IPV6)
+		nf_send_reset6(state->net, state->sk, skb, state->hook);
+	else if (is_midstream(skb, ct))
+		nf_send_reset(state->net, state->sk, skb, state->hook);
+	else if (state->pf == NFPROTO_IPV6)
 		nf_send_unreach6(state->net, skb, ICMPV6_PORT_UNREACH,
 				 state->hook);
 	else
@@ -198,7 +218,7 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 		if (svc)
 			atomic_long_inc(&svc->rejected);
 		k8snet_drop_note(kn, skb, refusal(d), svc);
-		return reject(kn, skb, state);
+		return reject(skb, ct, state);
 	case K8SNET_LOOKUP_DROP:
 		if (svc)
 			atomic_long_inc(&svc->dropped);

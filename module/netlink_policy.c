@@ -138,6 +138,8 @@ const struct nla_policy k8snet_service_policy[K8SNET_A_SERVICE_MAX + 1] = {
 	[K8SNET_A_SERVICE_DROPPED] = { .type = NLA_REJECT },
 	[K8SNET_A_SERVICE_RANGE_SCOPE] =
 		NLA_POLICY_MAX(NLA_U8, K8SNET_RANGE_SCOPE_MAX),
+	[K8SNET_A_SERVICE_ON_REMOVAL] =
+		NLA_POLICY_MAX(NLA_U8, K8SNET_ON_REMOVAL_MAX),
 };
 
 const struct nla_policy k8snet_lookup_policy[K8SNET_A_LOOKUP_MAX + 1] = {

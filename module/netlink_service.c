@@ -67,6 +67,7 @@ static int service_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 		       plan->no_endpoints) ||
 	    nla_put_u8(skb, K8SNET_A_SERVICE_RANGE_SCOPE,
 		       plan->range_scope) ||
+	    nla_put_u8(skb, K8SNET_A_SERVICE_ON_REMOVAL, plan->on_removal) ||
 	    fill_counters(skb, svc))
 		goto err_cancel;
 	list_for_each_entry(fe, &svc->frontends, node)
@@ -424,7 +425,21 @@ static int settings_parse(const struct genl_info *info,
 	TAKE(internal_policy, INTERNAL_POLICY);
 	TAKE(no_endpoints, NO_ENDPOINTS);
 	TAKE(range_scope, RANGE_SCOPE);
+	TAKE(on_removal, ON_REMOVAL);
 #undef TAKE
+	if (spec->on_removal == K8SNET_ON_REMOVAL_RESET &&
+	    spec->proto != IPPROTO_TCP) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    tb[K8SNET_A_SERVICE_ON_REMOVAL],
+				    "only TCP connections can be reset");
+		return -EINVAL;
+	}
+	if (spec->on_removal && spec->proto == IPPROTO_UDP) {
+		NL_SET_ERR_MSG_ATTR(info->extack,
+				    tb[K8SNET_A_SERVICE_ON_REMOVAL],
+				    "UDP flows always move when their endpoint is removed");
+		return -EINVAL;
+	}
 	if (tb[K8SNET_A_SERVICE_AFFINITY]) {
 		spec->has_affinity = true;
 		spec->affinity = nla_get_u32(tb[K8SNET_A_SERVICE_AFFINITY]);

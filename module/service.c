@@ -61,6 +61,7 @@ static struct k8snet_plan *plan_settings(const struct k8snet_plan *old,
 	TAKE(external_policy);
 	TAKE(internal_policy);
 	TAKE(no_endpoints);
+	TAKE(on_removal);
 	TAKE(affinity);
 	TAKE(range_scope);
 #undef TAKE
@@ -235,7 +236,7 @@ void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
 {
 	struct k8snet_frontend *fe, *tmp;
 	struct k8snet_endpoint *ep, *next;
-	bool wait = false;
+	bool wait = false, kick = false;
 
 	k8snet_assert_cfg(kn);
 	list_for_each_entry_safe(fe, tmp, &svc->frontends, node)
@@ -247,17 +248,15 @@ void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
 	list_for_each_entry_safe(ep, next, &svc->endpoints, node) {
 		WRITE_ONCE(ep->removed, true);
 		WRITE_ONCE(ep->usable, 0);
-		wait |= atomic_read(&ep->active) > 0;
+		k8snet_conn_left(ep, &wait, &kick);
 		list_del_init(&ep->node);
 		k8snet_endpoint_put(ep);
 	}
 	kn->n_endpoints -= svc->n_endpoints;
-	if (svc->proto == IPPROTO_UDP) {
-		if (wait)
-			k8snet_conn_endpoints_changed_sync(kn);
-		else if (svc->n_endpoints)
-			k8snet_conn_endpoints_changed(kn);
-	}
+	if (wait)
+		k8snet_conn_endpoints_changed_sync(kn);
+	else if (kick)
+		k8snet_conn_endpoints_changed(kn);
 	call_rcu(&svc->rcu, service_free_rcu);
 	k8snet_hooks_put(kn);
 	k8snet_net_changed(kn);

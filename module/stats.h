@@ -46,11 +46,14 @@
 	X(SNAT_EXHAUSTED,	"snat_port_exhausted")			\
 	X(SNAT_NO_ADDRESS,	"snat_no_address")			\
 	X(MASQ_FLOWS,		"masq_flows")				\
+	X(CT_INVALID,		"conntrack_invalid") /* translated all the same */ \
+	X(CT_INVALID_MASQ,	"conntrack_invalid_masq") /* dropped: cannot be masqueraded */ \
 	X(NAT_FAILED,		"nat_failed")				\
 	/* affinity.c, conn.c */					\
 	X(AFFINITY_FULL,	"affinity_full")			\
 	X(CONN_FULL,		"conn_full")				\
 	X(CONN_KILLED,		"conn_killed") /* flows moved to another endpoint */ \
+	X(CONN_RESET,		"conn_reset") /* connections ended */	\
 	X(CT_STALE,		"conntrack_stale") /* entries older than the service */ \
 	/* flow.c, fastpath.c */					\
 	X(FLOW_PACKETS,		"flow_packets") /* past the stack */	\

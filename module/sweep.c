@@ -11,7 +11,8 @@
  * A UDP entry that was made before the service existed, or while it had no
  * endpoint and let packets pass, would keep a busy client from the service
  * for as long as it goes on sending (kubernetes issues 48370, 59368). TCP
- * clients give up and connect anew.
+ * clients give up and connect anew. Without an endpoint such clients are to be
+ * refused like all others, unless the service lets them pass.
  *
  * Context: nf_ct_iterate_cleanup_net(), BH off.
  */
@@ -32,7 +33,8 @@ static int is_stale(struct nf_conn *ct, void *data)
 					IPPROTO_UDP, t->dst.u.udp.port);
 	if (fe) {
 		plan = rcu_dereference(fe->svc->plan);
-		stale = plan->set[k8snet_family_index(t->src.l3num)]
+		stale = plan->no_endpoints != K8SNET_NO_ENDPOINTS_PASS ||
+			plan->set[k8snet_family_index(t->src.l3num)]
 				 [K8SNET_POLICY_CLUSTER].n;
 	}
 	rcu_read_unlock();

@@ -88,6 +88,8 @@ static int parse_word(struct service *svc, const char *word, const char *value,
 		  offsetof(struct service, no_endpoints) },
 		{ "source-range-scope", SVC_RANGE_SCOPE, range_scope_names,
 		  offsetof(struct service, range_scope) },
+		{ "on-removal", SVC_ON_REMOVAL, on_removal_names,
+		  offsetof(struct service, on_removal) },
 	};
 	unsigned int i;
 	int more;
@@ -255,6 +257,7 @@ const struct object cmd_svc = {
 "                  [external-policy cluster|local] [internal-policy cluster|local]\n"
 "                  [source-range CIDR]... [source-range-scope lb|external]\n"
 "                  [no-endpoints reject|drop|pass]\n"
+"                  [on-removal keep|reset|reschedule]\n"
 "k8snetctl svc set NAME ...      the same words; those given replace, the rest stay;\n"
 "                                \"none\" empties a list\n"
 "k8snetctl svc del NAME\n"

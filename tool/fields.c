@@ -118,6 +118,8 @@ const struct field service_fields[] = {
 	  SVC_RANGE_SCOPE, .names = range_scope_names),
 	F(FIELD_ENUM, "no-endpoints", service, no_endpoints, SVC_NO_ENDPOINTS,
 	  .names = no_endpoints_names),
+	F(FIELD_ENUM, "on-removal", service, on_removal, SVC_ON_REMOVAL,
+	  .names = on_removal_names),
 	F(FIELD_U32, "endpoints", service, endpoints, SVC_ENDPOINTS,
 	  .flags = FIELD_ANSWER),
 	F(FIELD_U64, "flows", service, flows, SVC_COUNTERS,

@@ -206,6 +206,7 @@ enum {
 	SVC_ENDPOINTS		= 1 << 13,
 	SVC_COUNTERS		= 1 << 14,
 	SVC_RANGE_SCOPE		= 1 << 15,
+	SVC_ON_REMOVAL		= 1 << 16,
 };
 
 #define SVC_FRONTENDS	(SVC_VIP | SVC_NODE_PORT | SVC_EXTERNAL_IP | SVC_LB_IP)
@@ -222,6 +223,7 @@ struct service {
 	struct prefix_list source_range;
 	uint8_t range_scope;			/* enum k8snet_range_scope */
 	uint8_t no_endpoints;			/* enum k8snet_no_endpoints */
+	uint8_t on_removal;			/* enum k8snet_on_removal */
 	uint32_t endpoints;
 	uint64_t flows, rejected, dropped;
 };

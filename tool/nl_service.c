@@ -141,6 +141,10 @@ void knl_service_decode(const struct nlmsghdr *nlh, struct service *svc)
 			svc->no_endpoints = knl_u8(attr);
 			svc->has |= SVC_NO_ENDPOINTS;
 			break;
+		case K8SNET_A_SERVICE_ON_REMOVAL:
+			svc->on_removal = knl_u8(attr);
+			svc->has |= SVC_ON_REMOVAL;
+			break;
 		case K8SNET_A_SERVICE_ENDPOINTS:
 			svc->endpoints = knl_u32(attr);
 			svc->has |= SVC_ENDPOINTS;
@@ -262,12 +266,14 @@ static void put_settings(struct nl_msg *msg, const struct service *svc)
 	if (svc->has & SVC_NO_ENDPOINTS)
 		knl_put_u8(msg, K8SNET_A_SERVICE_NO_ENDPOINTS,
 			   svc->no_endpoints);
+	if (svc->has & SVC_ON_REMOVAL)
+		knl_put_u8(msg, K8SNET_A_SERVICE_ON_REMOVAL, svc->on_removal);
 }
 
 /* Room for all of a service but its endpoints */
 static size_t service_room(const struct service *svc)
 {
-	return ROOM_NAME + 12 * (size_t)ROOM_U32 +
+	return ROOM_NAME + 16 * (size_t)ROOM_U32 +
 	       svc->frontend.n * (size_t)ROOM_FRONTEND +
 	       svc->source_range.n * (size_t)ROOM_PREFIX;
 }

@@ -40,6 +40,13 @@ const char *const range_scope_names[] = {
 	NULL
 };
 
+const char *const on_removal_names[] = {
+	[K8SNET_ON_REMOVAL_KEEP] = "keep",
+	[K8SNET_ON_REMOVAL_RESET] = "reset",
+	[K8SNET_ON_REMOVAL_RESCHEDULE] = "reschedule",
+	NULL
+};
+
 const char *const fastpath_names[] = {
 	[K8SNET_FASTPATH_AUTO] = "auto",
 	[K8SNET_FASTPATH_ESTABLISHED] = "established",

@@ -181,7 +181,8 @@ static int finish_service(void *obj, struct why *why)
 				K8SNET_RANGES_MAX);
 	svc->has |= SVC_PROTO | SVC_FRONTENDS | SVC_EP | SVC_SCHEDULER |
 		    SVC_AFFINITY | SVC_EXTERNAL_POLICY | SVC_INTERNAL_POLICY |
-		    SVC_SOURCE_RANGE | SVC_NO_ENDPOINTS | SVC_RANGE_SCOPE;
+		    SVC_SOURCE_RANGE | SVC_NO_ENDPOINTS | SVC_RANGE_SCOPE |
+		    SVC_ON_REMOVAL;
 	return service_fill_ports(svc, service_first_vip(svc), why);
 }
 

@@ -82,7 +82,7 @@ values node set cluster-cidr
 values node set fastpath
 values svc add
 for word in vip ep node-port external-ip lb-ip scheduler affinity \
-	external-policy source-range no-endpoints; do
+	external-policy source-range no-endpoints on-removal; do
 	values svc add x $word
 done
 values ep add x

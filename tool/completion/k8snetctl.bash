@@ -19,13 +19,14 @@ _k8snetctl_words()
 {
 	local svc='vip node-port external-ip lb-ip ep scheduler affinity
 		external-policy internal-policy source-range source-range-scope
-		no-endpoints'
+		no-endpoints on-removal'
 
 	case $prev in
 	scheduler) echo random rr lc maglev; return ;;
 	external-policy | internal-policy) echo cluster local; return ;;
 	no-endpoints | dead-ports | unassigned-ips) echo reject drop pass; return ;;
 	source-range-scope) echo lb external; return ;;
+	on-removal) echo keep reset reschedule; return ;;
 	fastpath) echo auto established off; return ;;
 	nodeport-addresses) echo primary all; return ;;
 	nodeport-range) echo 30000-32767; return ;;

@@ -410,6 +410,16 @@ enum k8snet_range_scope {
 	K8SNET_RANGE_SCOPE_MAX = __K8SNET_RANGE_SCOPE_LAST - 1
 };
 
+/* What becomes of a connection whose endpoint is removed. */
+enum k8snet_on_removal {
+	K8SNET_ON_REMOVAL_KEEP,		/* it goes on, if the endpoint does */
+	K8SNET_ON_REMOVAL_RESET,	/* TCP: both ends get a reset */
+	K8SNET_ON_REMOVAL_RESCHEDULE,	/* its next packet is a new flow */
+
+	__K8SNET_ON_REMOVAL_LAST,
+	K8SNET_ON_REMOVAL_MAX = __K8SNET_ON_REMOVAL_LAST - 1
+};
+
 enum k8snet_attr_service {
 	K8SNET_A_SERVICE_UNSPEC,
 	K8SNET_A_SERVICE_NAME,		/* string, 1..253 bytes */
@@ -448,6 +458,9 @@ enum k8snet_attr_service {
 					 * policy or source range
 					 */
 	K8SNET_A_SERVICE_RANGE_SCOPE,	/* u8, enum k8snet_range_scope */
+	K8SNET_A_SERVICE_ON_REMOVAL,	/* u8, enum k8snet_on_removal; UDP flows
+					 * always move: KEEP only
+					 */
 
 	__K8SNET_A_SERVICE_LAST,
 	K8SNET_A_SERVICE_MAX = __K8SNET_A_SERVICE_LAST - 1

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Ends of connections whose endpoint is gone ("on-removal reset"): each end of
+ * a TCP connection gets a reset that looks as if the other had sent it.
+ *
+ * A reset is believed only with the very sequence number that is expected next
+ * (RFC 5961, 3.2). conntrack knows it of a connection whose last packets took
+ * the stack's way, but not of one in the fast path. So each end also gets a
+ * segment that is too old, which it answers with what it expects (RFC 9293,
+ * 3.10.7.4). That answer finds no connection any more: a client's is reset by
+ * the service (nat.c, or the endpoint it is now led to), an endpoint's by the
+ * client's host, or by this node.
+ */
+
+#include <linux/tcp.h>
+#include <net/ip.h>
+#include <net/ip6_checksum.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
+#include <net/route.h>
+#include <net/tcp.h>
+
+#include "addr.h"
+#include "reset.h"
+
+/* One segment without data. */
+struct segment {
+	u8 family;
+	union nf_inet_addr src, dst;
+	__be16 sport, dport;
+	u32 seq, ack;
+	bool rst;
+};
+
+static void put_tcp(struct sk_buff *skb, const struct segment *s)
+{
+	struct tcphdr *th;
+
+	skb_reset_transport_header(skb);
+	th = skb_put_zero(skb, sizeof(*th));
+	th->source = s->sport;
+	th->dest = s->dport;
+	th->seq = htonl(s->seq);
+	th->ack_seq = htonl(s->ack);
+	th->doff = sizeof(*th) / 4;
+	th->ack = 1;
+	th->rst = s->rst;
+	if (s->family == NFPROTO_IPV4)
+		th->check = csum_tcpudp_magic(s->src.ip, s->dst.ip, sizeof(*th),
+					      IPPROTO_TCP,
+					      csum_partial(th, sizeof(*th), 0));
+	else
+		th->check = csum_ipv6_magic(&s->src.in6, &s->dst.in6,
+					    sizeof(*th), IPPROTO_TCP,
+					    csum_partial(th, sizeof(*th), 0));
+}
+
+/* Routed as what the node itself sends, but from an address that may be
+ * another's.
+ */
+static struct dst_entry *route_ipv4(struct net *net, const struct segment *s)
+{
+	struct flowi4 fl4 = {
+		.saddr = s->src.ip,
+		.daddr = s->dst.ip,
+		.flowi4_proto = IPPROTO_TCP,
+		.flowi4_flags = FLOWI_FLAG_ANYSRC,
+	};
+	struct rtable *rt = ip_route_output_key(net, &fl4);
+
+	return IS_ERR(rt) ? NULL : &rt->dst;
+}
+
+static struct dst_entry *route_ipv6(struct net *net, const struct segment *s)
+{
+	struct flowi6 fl6 = {
+		.saddr = s->src.in6,
+		.daddr = s->dst.in6,
+		.flowi6_proto = IPPROTO_TCP,
+		.flowi6_flags = FLOWI_FLAG_ANYSRC,
+	};
+	struct dst_entry *dst = ip6_route_output(net, NULL, &fl6);
+
+	if (!dst->error)
+		return dst;
+	dst_release(dst);
+	return NULL;
+}
+
+static void send_ipv4(struct net *net, struct sk_buff *skb,
+		      const struct segment *s)
+{
+	struct iphdr *iph;
+
+	skb_reset_network_header(skb);
+	iph = skb_put_zero(skb, sizeof(*iph));
+	iph->version = 4;
+	iph->ihl = sizeof(*iph) / 4;
+	iph->frag_off = htons(IP_DF);
+	iph->ttl = READ_ONCE(net->ipv4.sysctl_ip_default_ttl);
+	iph->protocol = IPPROTO_TCP;
+	iph->saddr = s->src.ip;
+	iph->daddr = s->dst.ip;
+	put_tcp(skb, s);
+	skb->protocol = htons(ETH_P_IP);
+	ip_local_out(net, NULL, skb);
+}
+
+static void send_ipv6(struct net *net, struct sk_buff *skb,
+		      const struct segment *s)
+{
+	struct ipv6hdr *ip6h;
+
+	skb_reset_network_header(skb);
+	ip6h = skb_put_zero(skb, sizeof(*ip6h));
+	ip6_flow_hdr(ip6h, 0, 0);
+	ip6h->hop_limit = ip6_dst_hoplimit(skb_dst(skb));
+	ip6h->nexthdr = IPPROTO_TCP;
+	ip6h->payload_len = htons(sizeof(struct tcphdr));
+	ip6h->saddr = s->src.in6;
+	ip6h->daddr = s->dst.in6;
+	put_tcp(skb, s);
+	skb->protocol = htons(ETH_P_IPV6);
+	ip6_local_out(net, NULL, skb);
+}
+
+static void segment_send(struct net *net, const struct segment *s)
+{
+	struct dst_entry *dst = s->family == NFPROTO_IPV4 ?
+				route_ipv4(net, s) : route_ipv6(net, s);
+	struct sk_buff *skb;
+
+	if (!dst)
+		return;
+	skb = alloc_skb(LL_MAX_HEADER + sizeof(struct ipv6hdr) +
+			sizeof(struct tcphdr), GFP_ATOMIC);
+	if (!skb) {
+		dst_release(dst);
+		return;
+	}
+	skb_reserve(skb, LL_MAX_HEADER);
+	skb_dst_set(skb, dst);
+	/* It has its addresses: no NAT, and no firewall's "invalid". */
+	nf_ct_set(skb, NULL, IP_CT_UNTRACKED);
+	if (s->family == NFPROTO_IPV4)
+		send_ipv4(net, skb, s);
+	else
+		send_ipv6(net, skb, s);
+}
+
+void k8snet_reset_send(struct k8snet_net *kn, struct nf_conn *ct)
+{
+	const struct nf_conntrack_tuple *in =
+		&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple;
+	const struct nf_conntrack_tuple *back =
+		&ct->tuplehash[IP_CT_DIR_REPLY].tuple;
+	struct segment client = {
+		.family = in->src.l3num,
+		.src = in->dst.u3, .dst = in->src.u3,
+		.sport = in->dst.u.tcp.port, .dport = in->src.u.tcp.port,
+	};
+	struct segment server = {
+		.family = in->src.l3num,
+		.src = back->dst.u3, .dst = back->src.u3,
+		.sport = back->dst.u.tcp.port, .dport = back->src.u.tcp.port,
+	};
+
+	local_bh_disable();
+	spin_lock(&ct->lock);
+	client.seq = ct->proto.tcp.seen[IP_CT_DIR_REPLY].td_end;
+	client.ack = ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].td_end;
+	spin_unlock(&ct->lock);
+	server.seq = client.ack;
+	server.ack = client.seq;
+
+	client.rst = true;
+	segment_send(kn->net, &client);
+	server.rst = true;
+	segment_send(kn->net, &server);
+
+	client.rst = false;
+	client.seq--;
+	segment_send(kn->net, &client);
+	server.rst = false;
+	server.seq--;
+	segment_send(kn->net, &server);
+	local_bh_enable();
+}
