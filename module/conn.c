@@ -19,6 +19,7 @@ struct k8snet_conn {
 	};
 	struct nf_conn *ct;		/* a reference */
 	struct k8snet_endpoint *ep;	/* a reference */
+	struct k8snet_traffic seen;	/* already added up; conn_lock */
 };
 
 static struct kmem_cache *conn_cache;
@@ -39,7 +40,7 @@ enum {
  * consumer is the work, under conn_lock.
  */
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
-		     struct k8snet_endpoint *ep)
+		     struct k8snet_endpoint *ep, unsigned int len)
 {
 	struct k8snet_conn *conn;
 	int n;
@@ -59,6 +60,8 @@ bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
 	nf_conntrack_get(&ct->ct_general);
 	conn->ct = ct;
 	conn->ep = ep;
+	memset(&conn->seen, 0, sizeof(conn->seen));
+	k8snet_traffic_begin(ct, len);
 	atomic_inc(&ep->active);
 	llist_add(&conn->new, this_cpu_ptr(kn->conn_new));
 	/* The work goes on by itself while there are records. */
@@ -74,8 +77,29 @@ err_count:
 	return false;
 }
 
+/*
+ * Adds up what a flow has carried since the last time. Its service may be gone,
+ * and is freed a grace period after it can no longer be found.
+ */
+static void account(struct k8snet_net *kn, struct k8snet_conn *conn)
+{
+	struct k8snet_service *svc;
+	struct k8snet_traffic more;
+
+	lockdep_assert_held(&kn->conn_lock);
+	if (!k8snet_traffic_read(conn->ct, &conn->seen, &more))
+		return;
+	k8snet_traffic_add(&conn->ep->traffic, &more);
+	rcu_read_lock();
+	svc = xa_load(&kn->service_ids, conn->ep->service_id);
+	if (svc)
+		k8snet_traffic_add(&svc->traffic, &more);
+	rcu_read_unlock();
+}
+
 static void conn_free(struct k8snet_net *kn, struct k8snet_conn *conn)
 {
+	account(kn, conn);
 	list_del(&conn->node);
 	atomic_dec(&conn->ep->active);
 	k8snet_endpoint_put(conn->ep);
@@ -171,7 +195,9 @@ static void conn_work(struct work_struct *work)
 	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
 		if (is_dead(conn->ct)) {
 			conn_free(kn, conn);
-		} else if (changed && must_move(conn)) {
+		} else if (!changed || !must_move(conn)) {
+			account(kn, conn);
+		} else {
 			/* Only what is in conntrack's table can be taken out
 			 * of it. An entry whose first packet is still on its
 			 * way will be in a moment, or is dead by then.
@@ -202,6 +228,19 @@ static void conn_work(struct work_struct *work)
 		queue_delayed_work(k8snet_wq, &kn->conn_work,
 				   msecs_to_jiffies(again ? CONN_RETRY_MS :
 							    CONN_SCAN_MS));
+}
+
+void k8snet_conn_account(struct k8snet_net *kn)
+{
+	struct k8snet_conn *conn;
+
+	mutex_lock(&kn->conn_lock);
+	collect(kn);
+	list_for_each_entry(conn, &kn->conns, node) {
+		account(kn, conn);
+		cond_resched();
+	}
+	mutex_unlock(&kn->conn_lock);
 }
 
 void k8snet_conn_left(const struct k8snet_endpoint *ep, bool *wait, bool *kick)

@@ -19,11 +19,16 @@ void k8snet_conn_uninit(void);
 int k8snet_conn_net_init(struct k8snet_net *kn);
 void k8snet_conn_net_exit(struct k8snet_net *kn);
 
-/* Records a new flow. False, counted: no memory or too many.
- * Context: packet path; @ct unconfirmed.
+/* Records a new flow, whose first packet has @len bytes. False, counted: no
+ * memory or too many. Context: packet path; @ct unconfirmed.
  */
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
-		     struct k8snet_endpoint *ep);
+		     struct k8snet_endpoint *ep, unsigned int len);
+
+/* Brings the traffic of services and endpoints up to date. At worst a look at
+ * K8SNET_CONNS_MAX records. Context: may sleep; cfg_lock may be held.
+ */
+void k8snet_conn_account(struct k8snet_net *kn);
 
 /*
  * What the removal of @ep, which is about to be told by one of the functions

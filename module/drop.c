@@ -3,6 +3,7 @@
 
 #include <linux/ip.h>
 #include <linux/ipv6.h>
+#include <linux/slab.h>
 #include <net/ipv6.h>
 
 #include "drop.h"
@@ -95,10 +96,31 @@ void k8snet_trace_ends(const struct sk_buff *skb, void *src, void *dst,
 		ends_ipv6(skb, off, src, dst, proto);
 }
 
+/* Most services never drop a packet: the counters come with the first one. */
+static void service_count(struct k8snet_service *svc, enum k8snet_stat reason)
+{
+	atomic_long_t *n = READ_ONCE(svc->drops), *fresh;
+
+	if (unlikely(!n)) {
+		fresh = kcalloc(K8SNET_STAT_NUM, sizeof(*fresh),
+				GFP_ATOMIC | __GFP_NOWARN);
+		if (!fresh)
+			return;
+		n = cmpxchg(&svc->drops, NULL, fresh);
+		if (n)
+			kfree(fresh);
+		else
+			n = fresh;
+	}
+	atomic_long_inc(&n[reason]);
+}
+
 void k8snet_drop_note(struct k8snet_net *kn, const struct sk_buff *skb,
-		      enum k8snet_stat reason, const struct k8snet_service *svc)
+		      enum k8snet_stat reason, struct k8snet_service *svc)
 {
 	k8snet_stat_add_id(kn, reason, 1);
+	if (svc)
+		service_count(svc, reason);
 	trace_k8snet_drop(kn->net, skb, k8snet_stat_names[reason],
 			  svc ? svc->name : "");
 }

@@ -18,7 +18,7 @@
  */
 void k8snet_drop_note(struct k8snet_net *kn, const struct sk_buff *skb,
 		      enum k8snet_stat reason,
-		      const struct k8snet_service *svc);
+		      struct k8snet_service *svc);
 
 /* The kernel's name for it, for kfree_skb_reason(). */
 enum skb_drop_reason k8snet_drop_reason(enum k8snet_stat reason);

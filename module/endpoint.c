@@ -14,6 +14,7 @@ static void endpoint_free_rcu(struct rcu_head *head)
 						  rcu);
 
 	kfree(ep->hints);
+	kfree(ep->traffic);
 	kfree(ep);
 }
 

@@ -7,6 +7,7 @@
 
 #include "addr.h"
 #include "netns.h"
+#include "traffic.h"
 
 struct k8snet_plan;
 
@@ -43,6 +44,7 @@ struct k8snet_endpoint {
 	atomic_t active;		/* live flows; conn.c */
 	atomic_long_t flows;		/* given to it; per new flow */
 	struct k8snet_hints *hints;	/* NULL: none; cfg_lock */
+	struct k8snet_traffic *traffic;	/* NULL: none yet; conn_lock */
 	struct list_head node;		/* svc->endpoints; cfg_lock */
 	struct rcu_head rcu;
 };

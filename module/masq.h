@@ -80,6 +80,6 @@ bool k8snet_masq_wants(struct k8snet_net *kn, const struct sk_buff *skb,
 unsigned int k8snet_snat_setup(struct k8snet_net *kn, const struct sk_buff *skb,
 			       struct nf_conn *ct,
 			       const union nf_inet_addr *addr, int ifindex,
-			       const struct k8snet_service *svc);
+			       struct k8snet_service *svc);
 
 #endif /* _K8SNET_MASQ_H */

@@ -45,7 +45,7 @@ static unsigned int translate_destination(struct k8snet_net *kn,
 					  struct nf_conn *ct,
 					  const union nf_inet_addr *addr,
 					  __be16 port,
-					  const struct k8snet_service *svc)
+					  struct k8snet_service *svc)
 {
 	struct nf_nat_range2 range = {
 		.flags = NF_NAT_RANGE_MAP_IPS,
@@ -183,7 +183,7 @@ static unsigned int translate(struct k8snet_net *kn, const struct sk_buff *skb,
 		verdict = translate_source(kn, skb, ct, d);
 	if (verdict != NF_ACCEPT)
 		return verdict;
-	k8snet_conn_add(kn, ct, d->ep);
+	k8snet_conn_add(kn, ct, d->ep, skb->len);
 	atomic_long_inc(&d->ep->flows);
 	atomic_long_inc(&svc->flows);
 	k8snet_stat_inc(kn, SVC_FLOWS);

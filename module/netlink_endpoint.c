@@ -3,6 +3,7 @@
 
 #include <linux/mm.h>
 
+#include "conn.h"
 #include "netlink.h"
 #include "netlink_service.h"
 #include "service.h"
@@ -40,7 +41,10 @@ int k8snet_nl_endpoint_put(struct sk_buff *skb, int type,
 			      K8SNET_A_ENDPOINT_UNSPEC) ||
 	    nla_put_u32(skb, K8SNET_A_ENDPOINT_ACTIVE,
 			atomic_read(&ep->active)) ||
-	    (hints && ep->hints && hints_put(skb, ep->hints))) {
+	    (hints && ep->hints && hints_put(skb, ep->hints)) ||
+	    (READ_ONCE(ep->traffic) &&
+	     k8snet_nl_traffic_put(skb, K8SNET_A_ENDPOINT_PACKETS,
+				   &ep->traffic))) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -209,6 +213,8 @@ int k8snet_nl_endpoint_get_dumpit(struct sk_buff *skb,
 	unsigned long id;
 	int err;
 
+	if (!ctx->next && !ctx->sub)
+		k8snet_conn_account(kn);
 	err = dump_select(cb, kn);
 	if (err) {
 		mutex_unlock(&kn->cfg_lock);

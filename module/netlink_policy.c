@@ -110,6 +110,10 @@ const struct nla_policy k8snet_endpoint_policy[K8SNET_A_ENDPOINT_MAX + 1] = {
 					  .len = K8SNET_ZONE_MAX },
 	[K8SNET_A_ENDPOINT_NODE_HINT] = { .type = NLA_NUL_STRING,
 					  .len = K8SNET_NAME_MAX },
+	[K8SNET_A_ENDPOINT_PACKETS] = { .type = NLA_REJECT },
+	[K8SNET_A_ENDPOINT_BYTES] = { .type = NLA_REJECT },
+	[K8SNET_A_ENDPOINT_REPLY_PACKETS] = { .type = NLA_REJECT },
+	[K8SNET_A_ENDPOINT_REPLY_BYTES] = { .type = NLA_REJECT },
 };
 
 const struct nla_policy k8snet_service_policy[K8SNET_A_SERVICE_MAX + 1] = {
@@ -140,6 +144,11 @@ const struct nla_policy k8snet_service_policy[K8SNET_A_SERVICE_MAX + 1] = {
 		NLA_POLICY_MAX(NLA_U8, K8SNET_RANGE_SCOPE_MAX),
 	[K8SNET_A_SERVICE_ON_REMOVAL] =
 		NLA_POLICY_MAX(NLA_U8, K8SNET_ON_REMOVAL_MAX),
+	[K8SNET_A_SERVICE_PACKETS] = { .type = NLA_REJECT },
+	[K8SNET_A_SERVICE_BYTES] = { .type = NLA_REJECT },
+	[K8SNET_A_SERVICE_REPLY_PACKETS] = { .type = NLA_REJECT },
+	[K8SNET_A_SERVICE_REPLY_BYTES] = { .type = NLA_REJECT },
+	[K8SNET_A_SERVICE_DROP] = { .type = NLA_REJECT },
 };
 
 const struct nla_policy k8snet_lookup_policy[K8SNET_A_LOOKUP_MAX + 1] = {

@@ -4,9 +4,59 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "conn.h"
 #include "netlink.h"
 #include "netlink_service.h"
 #include "service.h"
+
+int k8snet_nl_traffic_put(struct sk_buff *skb, int type,
+			  struct k8snet_traffic *const *sum)
+{
+	struct k8snet_traffic t;
+	unsigned int i;
+
+	k8snet_traffic_get(sum, &t);
+	for (i = 0; i < IP_CT_DIR_MAX; i++, type += 2)
+		if (nla_put_u64_64bit(skb, type, t.packets[i], 0) ||
+		    nla_put_u64_64bit(skb, type + 1, t.bytes[i], 0))
+			return -EMSGSIZE;
+	return 0;
+}
+
+static int drop_put(struct sk_buff *skb, const char *name, u64 value)
+{
+	struct nlattr *nest = nla_nest_start(skb, K8SNET_A_SERVICE_DROP);
+
+	if (!nest)
+		return -EMSGSIZE;
+	if (nla_put_string(skb, K8SNET_A_STATS_NAME, name) ||
+	    nla_put_u64_64bit(skb, K8SNET_A_STATS_VALUE, value,
+			      K8SNET_A_STATS_UNSPEC)) {
+		nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+/* What is there only once there has been some of it. */
+static int fill_traffic(struct sk_buff *skb, const struct k8snet_service *svc)
+{
+	const atomic_long_t *drops = READ_ONCE(svc->drops);
+	unsigned int i;
+	u64 n;
+
+	if (READ_ONCE(svc->traffic) &&
+	    k8snet_nl_traffic_put(skb, K8SNET_A_SERVICE_PACKETS,
+				  &svc->traffic))
+		return -EMSGSIZE;
+	for (i = 0; drops && i < K8SNET_STAT_NUM; i++) {
+		n = atomic_long_read(&drops[i]);
+		if (n && drop_put(skb, k8snet_stat_names[i], n))
+			return -EMSGSIZE;
+	}
+	return 0;
+}
 
 static int fill_counters(struct sk_buff *skb, const struct k8snet_service *svc)
 {
@@ -68,7 +118,7 @@ static int service_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 	    nla_put_u8(skb, K8SNET_A_SERVICE_RANGE_SCOPE,
 		       plan->range_scope) ||
 	    nla_put_u8(skb, K8SNET_A_SERVICE_ON_REMOVAL, plan->on_removal) ||
-	    fill_counters(skb, svc))
+	    fill_counters(skb, svc) || fill_traffic(skb, svc))
 		goto err_cancel;
 	list_for_each_entry(fe, &svc->frontends, node)
 		if (k8snet_nl_frontend_put(skb, K8SNET_A_SERVICE_FRONTEND, fe))
@@ -571,6 +621,8 @@ int k8snet_nl_service_get_doit(struct sk_buff *skb, struct genl_info *info)
 	mutex_lock(&kn->cfg_lock);
 	svc = k8snet_nl_service_find(kn, info, &err);
 	if (svc)
+		k8snet_conn_account(kn);
+	if (svc)
 		err = k8snet_nl_reply(info, K8SNET_CMD_SERVICE_GET,
 				      service_fill, kn, svc);
 	mutex_unlock(&kn->cfg_lock);
@@ -587,6 +639,8 @@ int k8snet_nl_service_get_dumpit(struct sk_buff *skb,
 	struct k8snet_service *svc;
 	unsigned long id;
 
+	if (!ctx->next)
+		k8snet_conn_account(kn);
 	xa_for_each_start(&kn->service_ids, id, svc, ctx->next) {
 		if (k8snet_msg_fill_dump(skb, &m, cb, service_fill, kn, svc))
 			break;

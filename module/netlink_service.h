@@ -30,4 +30,8 @@ int k8snet_nl_endpoint_put(struct sk_buff *skb, int type,
 void k8snet_service_notify(struct k8snet_net *kn,
 			   const struct k8snet_service *svc);
 
+/* Packets and bytes, and those of replies: four attributes from @type on. */
+int k8snet_nl_traffic_put(struct sk_buff *skb, int type,
+			  struct k8snet_traffic *const *sum);
+
 #endif /* _K8SNET_NETLINK_SERVICE_H */

@@ -150,6 +150,8 @@ static void service_free_rcu(struct rcu_head *head)
 						  rcu);
 
 	k8snet_plan_free(rcu_dereference_raw(svc->plan));
+	kfree(svc->traffic);
+	kfree(svc->drops);
 	kfree(svc);
 }
 

@@ -21,6 +21,9 @@ struct k8snet_service {
 	atomic_t rr;			/* round robin: flows so far */
 	/* Counted per new flow or refused packet. */
 	atomic_long_t flows, rejected, dropped;
+	/* By reason, K8SNET_STAT_NUM of them; NULL: none yet. cmpxchg(). */
+	atomic_long_t *drops;
+	struct k8snet_traffic *traffic;	/* NULL: none yet; conn_lock */
 	/* Configuration that is not in the plan; cfg_lock. */
 	struct list_head frontends;
 	struct list_head endpoints;

@@ -136,7 +136,7 @@ static void device_set(struct nf_conn *ct, int ifindex)
 unsigned int k8snet_snat_setup(struct k8snet_net *kn, const struct sk_buff *skb,
 			       struct nf_conn *ct,
 			       const union nf_inet_addr *addr, int ifindex,
-			       const struct k8snet_service *svc)
+			       struct k8snet_service *svc)
 {
 	struct nf_nat_range2 range = {
 		.flags = NF_NAT_RANGE_MAP_IPS,

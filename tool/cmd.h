@@ -33,7 +33,8 @@ struct request {
 	bool all;			/* a listing without a key */
 	char *file;			/* restore, apply */
 	char *step;			/* of a plan: what messages begin with */
-	bool verbose, dry_run;		/* apply */
+	bool verbose, dry_run;		/* apply, takeover */
+	uint32_t seconds;		/* stats: of a rate; 0: totals */
 	bool checked;			/* svc set: it agrees with what is there */
 	bool borrowed;			/* the union belongs to somebody else */
 	union {
@@ -70,7 +71,7 @@ struct object {
 
 extern const struct object cmd_node, cmd_bridge, cmd_port, cmd_pod, cmd_route,
 	cmd_masq, cmd_svc, cmd_ep, cmd_lookup, cmd_flow, cmd_stats,
-	cmd_monitor, cmd_save, cmd_restore, cmd_apply, cmd_flush;
+	cmd_monitor, cmd_save, cmd_restore, cmd_apply, cmd_flush, cmd_takeover;
 
 extern const struct object *const objects[];
 

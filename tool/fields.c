@@ -137,6 +137,13 @@ const struct field service_stats_fields[] = {
 	F(FIELD_U64, "flows", service, flows, SVC_COUNTERS),
 	F(FIELD_U64, "rejected", service, rejected, SVC_COUNTERS),
 	F(FIELD_U64, "dropped", service, dropped, SVC_COUNTERS),
+	F(FIELD_U64, "packets", service, traffic.packets, SVC_TRAFFIC),
+	F(FIELD_U64, "bytes", service, traffic.bytes, SVC_TRAFFIC),
+	F(FIELD_U64, "reply-packets", service, traffic.reply_packets,
+	  SVC_TRAFFIC),
+	F(FIELD_U64, "reply-bytes", service, traffic.reply_bytes,
+	  SVC_TRAFFIC),
+	F(FIELD_STATS, "drop", service, drop, SVC_DROP),
 	F(FIELD_ENDPOINTS, "ep", service, ep, SVC_EP, .flags = FIELD_REPEAT),
 	{}
 };
@@ -298,7 +305,8 @@ bool field_equal(const struct field *field, const void *a, const void *b)
 		       na->nodeport_max == nb->nodeport_max;
 	case FIELD_FRONTEND:
 	case FIELD_ENDPOINT:
-		/* Of answers to lookup, which nobody compares. */
+	case FIELD_STATS:
+		/* Of answers to lookup and stats, which nobody compares. */
 		break;
 	}
 	return false;

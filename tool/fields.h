@@ -32,6 +32,7 @@ enum field_type {
 	FIELD_FRONTEND,		/* of a lookup's answer */
 	FIELD_ENDPOINTS,
 	FIELD_ENDPOINT,
+	FIELD_STATS,		/* counters by name: an object in JSON */
 	FIELD_NODEPORT_ADDRESSES,
 	FIELD_RANGE,
 };

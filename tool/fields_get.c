@@ -55,6 +55,16 @@ static json_t *names_get(const char *names)
 	return list;
 }
 
+static void traffic_get(json_t *o, const struct traffic *t)
+{
+	json_object_set_new(o, "packets", json_integer((json_int_t)t->packets));
+	json_object_set_new(o, "bytes", json_integer((json_int_t)t->bytes));
+	json_object_set_new(o, "reply-packets",
+			    json_integer((json_int_t)t->reply_packets));
+	json_object_set_new(o, "reply-bytes",
+			    json_integer((json_int_t)t->reply_bytes));
+}
+
 json_t *endpoint_get(const struct endpoint *ep, const char *service,
 		     bool settings_only)
 {
@@ -92,6 +102,8 @@ json_t *endpoint_get(const struct endpoint *ep, const char *service,
 				    json_integer((json_int_t)ep->flows));
 		json_object_set_new(o, "active", json_integer(ep->active));
 	}
+	if (ep->has & EP_TRAFFIC && !settings_only)
+		traffic_get(o, &ep->traffic);
 	return o;
 }
 
@@ -173,6 +185,17 @@ static json_t *list_get(const struct field *field, const void *p,
 	return list;
 }
 
+static json_t *stats_get(const struct stat_list *stats)
+{
+	const struct stat_counter *stat;
+	json_t *o = json_object();
+
+	LIST_FOR_EACH(stat, stats)
+		json_object_set_new(o, stat->name,
+				    json_integer((json_int_t)stat->value));
+	return o;
+}
+
 static json_t *enum_get(const struct field *field, uint8_t value)
 {
 	uint8_t i;
@@ -230,6 +253,8 @@ static json_t *value_get(const struct field *field, const void *obj,
 		return lookup_frontend_get(obj);
 	case FIELD_ENDPOINT:
 		return endpoint_get(p, NULL, false);
+	case FIELD_STATS:
+		return stats_get(p);
 	case FIELD_NODEPORT_ADDRESSES:
 		return json_take(text_nodeport_addresses(node));
 	case FIELD_RANGE:

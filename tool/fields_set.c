@@ -115,6 +115,7 @@ static int endpoint_set(struct endpoint *ep, json_t *json,
 	};
 	static const char *const others[] = {
 		"service", "addr", "address", "port", "flows", "active",
+		"packets", "bytes", "reply-packets", "reply-bytes",
 	};
 	const char *key;
 	json_t *value;

@@ -132,12 +132,22 @@ void masq_clear(struct masq *masq)
 
 DEFINE_LIST_CLEAR(masq)
 
+void stat_list_clear(struct stat_list *list)
+{
+	struct stat_counter *item;
+
+	LIST_FOR_EACH(item, list)
+		free(item->name);
+	LIST_FREE(list);
+}
+
 void service_clear(struct service *svc)
 {
 	free(svc->name);
 	LIST_FREE(&svc->frontend);
 	LIST_FREE(&svc->ep);
 	LIST_FREE(&svc->source_range);
+	stat_list_clear(&svc->drop);
 	memset(svc, 0, sizeof(*svc));
 }
 
@@ -161,15 +171,6 @@ void flow_clear(struct flow *flow)
 }
 
 DEFINE_LIST_CLEAR(flow)
-
-void stat_list_clear(struct stat_list *list)
-{
-	struct stat_counter *item;
-
-	LIST_FOR_EACH(item, list)
-		free(item->name);
-	LIST_FREE(list);
-}
 
 int addr_cmp(const struct addr *a, const struct addr *b)
 {

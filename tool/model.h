@@ -166,6 +166,23 @@ struct frontend {
 struct frontend_list LIST(struct frontend);
 
 enum {
+	STAT_NAME	= 1 << 0,
+	STAT_VALUE	= 1 << 1,
+};
+
+struct stat_counter {
+	uint32_t has;
+	char *name;
+	uint64_t value;
+};
+
+struct stat_list LIST(struct stat_counter);
+
+struct traffic {
+	uint64_t packets, bytes, reply_packets, reply_bytes;
+};
+
+enum {
 	EP_WEIGHT	= 1 << 0,
 	EP_CONDITIONS	= 1 << 1,		/* READY, SERVING, TERMINATING */
 	EP_LOCAL	= 1 << 2,
@@ -173,6 +190,7 @@ enum {
 	EP_ANSWER	= 1 << 4,		/* as the kernel has it */
 	EP_ZONES	= 1 << 5,
 	EP_NODES	= 1 << 6,
+	EP_TRAFFIC	= 1 << 7,
 };
 
 struct endpoint {
@@ -185,6 +203,7 @@ struct endpoint {
 	uint32_t active;
 	/* Hints, separated by commas; interned; NULL: none. */
 	const char *zones, *nodes;
+	struct traffic traffic;
 };
 
 struct endpoint_list LIST(struct endpoint);
@@ -207,6 +226,8 @@ enum {
 	SVC_COUNTERS		= 1 << 14,
 	SVC_RANGE_SCOPE		= 1 << 15,
 	SVC_ON_REMOVAL		= 1 << 16,
+	SVC_TRAFFIC		= 1 << 17,
+	SVC_DROP		= 1 << 18,
 };
 
 #define SVC_FRONTENDS	(SVC_VIP | SVC_NODE_PORT | SVC_EXTERNAL_IP | SVC_LB_IP)
@@ -226,6 +247,8 @@ struct service {
 	uint8_t on_removal;			/* enum k8snet_on_removal */
 	uint32_t endpoints;
 	uint64_t flows, rejected, dropped;
+	struct traffic traffic;
+	struct stat_list drop;			/* by reason */
 };
 
 struct service_list LIST(struct service);
@@ -292,19 +315,6 @@ struct flow {
 };
 
 struct flow_list LIST(struct flow);
-
-enum {
-	STAT_NAME	= 1 << 0,
-	STAT_VALUE	= 1 << 1,
-};
-
-struct stat_counter {
-	uint32_t has;
-	char *name;
-	uint64_t value;
-};
-
-struct stat_list LIST(struct stat_counter);
 
 /* Allocation never answers NULL: without memory the tool ends with status 1. */
 void *xcalloc(size_t n, size_t size);

@@ -86,8 +86,37 @@ void knl_endpoint_decode(const struct nlattr *nest, struct endpoint *ep)
 			ep->active = knl_u32(attr);
 			ep->has |= EP_COUNTERS;
 			break;
+		case K8SNET_A_ENDPOINT_PACKETS:
+			ep->traffic.packets = knl_u64(attr);
+			ep->has |= EP_TRAFFIC;
+			break;
+		case K8SNET_A_ENDPOINT_BYTES:
+			ep->traffic.bytes = knl_u64(attr);
+			break;
+		case K8SNET_A_ENDPOINT_REPLY_PACKETS:
+			ep->traffic.reply_packets = knl_u64(attr);
+			break;
+		case K8SNET_A_ENDPOINT_REPLY_BYTES:
+			ep->traffic.reply_bytes = knl_u64(attr);
+			break;
 		}
 	}
+}
+
+static void drop_decode(const struct nlattr *nest, struct stat_counter *stat)
+{
+	struct nlattr *attr;
+	int rem;
+
+	nla_for_each_nested(attr, (struct nlattr *)nest, rem) {
+		if (nla_type(attr) == K8SNET_A_STATS_NAME)
+			knl_string(attr, &stat->name);
+		else if (nla_type(attr) == K8SNET_A_STATS_VALUE)
+			stat->value = knl_u64(attr);
+	}
+	if (!stat->name)
+		stat->name = xstrdup("");
+	stat->has = STAT_NAME | STAT_VALUE;
 }
 
 /* Also of endpoint messages, which hold the name and endpoints only. */
@@ -160,6 +189,22 @@ void knl_service_decode(const struct nlmsghdr *nlh, struct service *svc)
 		case K8SNET_A_SERVICE_DROPPED:
 			svc->dropped = knl_u64(attr);
 			svc->has |= SVC_COUNTERS;
+			break;
+		case K8SNET_A_SERVICE_PACKETS:
+			svc->traffic.packets = knl_u64(attr);
+			svc->has |= SVC_TRAFFIC;
+			break;
+		case K8SNET_A_SERVICE_BYTES:
+			svc->traffic.bytes = knl_u64(attr);
+			break;
+		case K8SNET_A_SERVICE_REPLY_PACKETS:
+			svc->traffic.reply_packets = knl_u64(attr);
+			break;
+		case K8SNET_A_SERVICE_REPLY_BYTES:
+			svc->traffic.reply_bytes = knl_u64(attr);
+			break;
+		case K8SNET_A_SERVICE_DROP:
+			drop_decode(attr, LIST_ADD(&svc->drop));
 			break;
 		}
 	}

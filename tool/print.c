@@ -169,6 +169,16 @@ static void field_words(FILE *f, bool *started, const struct field *field,
 		free(at);
 		return;
 	}
+	case FIELD_STATS: {
+		const struct stat_list *stats = p;
+		const struct stat_counter *stat;
+
+		LIST_FOR_EACH(stat, stats)
+			value(f, started, field,
+			      text_printf("%s %llu", stat->name,
+					  (unsigned long long)stat->value));
+		return;
+	}
 	default:
 		break;
 	}
@@ -217,6 +227,12 @@ void print_endpoint_words(FILE *f, const struct endpoint *ep)
 	if (ep->has & EP_COUNTERS)
 		fprintf(f, " flows %llu active %u",
 			(unsigned long long)ep->flows, ep->active);
+	if (ep->has & EP_TRAFFIC)
+		fprintf(f, " packets %llu bytes %llu reply-packets %llu reply-bytes %llu",
+			(unsigned long long)ep->traffic.packets,
+			(unsigned long long)ep->traffic.bytes,
+			(unsigned long long)ep->traffic.reply_packets,
+			(unsigned long long)ep->traffic.reply_bytes);
 }
 
 /* A plain object's endpoints follow it, one an indented line. */

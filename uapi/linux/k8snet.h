@@ -367,6 +367,13 @@ enum k8snet_attr_endpoint {
 	K8SNET_A_ENDPOINT_NODE_HINT,	/* string, 253 bytes at most;
 					 * multi-attr: the same for nodes
 					 */
+	K8SNET_A_ENDPOINT_PACKETS,	/* u64; answer only: from clients; the
+					 * four are absent before there is any
+					 * traffic
+					 */
+	K8SNET_A_ENDPOINT_BYTES,	/* u64; of IP packets */
+	K8SNET_A_ENDPOINT_REPLY_PACKETS, /* u64; answer only: back to clients */
+	K8SNET_A_ENDPOINT_REPLY_BYTES,	/* u64 */
 
 	__K8SNET_A_ENDPOINT_LAST,
 	K8SNET_A_ENDPOINT_MAX = __K8SNET_A_ENDPOINT_LAST - 1
@@ -460,6 +467,16 @@ enum k8snet_attr_service {
 	K8SNET_A_SERVICE_RANGE_SCOPE,	/* u8, enum k8snet_range_scope */
 	K8SNET_A_SERVICE_ON_REMOVAL,	/* u8, enum k8snet_on_removal; UDP flows
 					 * always move: KEEP only
+					 */
+	K8SNET_A_SERVICE_PACKETS,	/* u64; answer only: from clients; the
+					 * four are absent before there is any
+					 * traffic
+					 */
+	K8SNET_A_SERVICE_BYTES,		/* u64; of IP packets */
+	K8SNET_A_SERVICE_REPLY_PACKETS,	/* u64; answer only: back to clients */
+	K8SNET_A_SERVICE_REPLY_BYTES,	/* u64 */
+	K8SNET_A_SERVICE_DROP,		/* nest of STATS; multi-attr; answer
+					 * only: packets refused, by reason
 					 */
 
 	__K8SNET_A_SERVICE_LAST,
