@@ -70,6 +70,8 @@ int knl_lookup(struct lookup *lookup);
 int knl_flow_list(struct flow_list *list);
 int knl_stats_list(struct stat_list *list);
 int knl_flush(void);
+/* Removes all services of IPVS in this namespace. */
+int knl_ipvs_flush(void);
 
 struct monitor_event {
 	const char *object;		/* "svc", "pod" ...; "flush" */

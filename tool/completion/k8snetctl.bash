@@ -43,11 +43,14 @@ _k8snetctl_words()
 	case $object in
 	'')
 		echo node bridge port pod route masq svc ep lookup flow stats \
-			monitor save restore apply flush help ;;
+			monitor save restore apply flush takeover help ;;
 	lookup)
 		[ "$nth" != 1 ] || echo tcp udp sctp ;;
 	stats)
-		[ "$nth" != 1 ] || _k8snetctl_first svc list ;;
+		[ "$nth" != 1 ] || _k8snetctl_first svc list
+		[ "$nth" = 3 ] || echo rate ;;
+	takeover)
+		echo --dry-run --yes ;;
 	apply)
 		compgen -f -- "$cur"
 		echo --dry-run --verbose ;;
@@ -116,7 +119,8 @@ _k8snetctl()
 			if [ -z "$object" ]; then
 				object=${words[i]}
 				case $object in
-				lookup | stats | apply | restore | monitor | save | flush)
+				lookup | stats | apply | restore | monitor | save | flush | \
+				takeover)
 					verb=- ;;
 				esac
 				nth=1
