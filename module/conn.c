@@ -20,6 +20,7 @@ struct k8snet_conn {
 	struct nf_conn *ct;		/* a reference */
 	struct k8snet_endpoint *ep;	/* a reference */
 	struct k8snet_traffic seen;	/* already added up; conn_lock */
+	bool dsr;			/* answered elsewhere */
 };
 
 static struct kmem_cache *conn_cache;
@@ -40,8 +41,9 @@ enum {
  * consumer is the work, under conn_lock.
  */
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
-		     struct k8snet_endpoint *ep, unsigned int len)
+		     const struct k8snet_decision *d, unsigned int len)
 {
+	struct k8snet_endpoint *ep = d->ep;
 	struct k8snet_conn *conn;
 	int n;
 
@@ -60,6 +62,7 @@ bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
 	nf_conntrack_get(&ct->ct_general);
 	conn->ct = ct;
 	conn->ep = ep;
+	conn->dsr = d->dsr;
 	memset(&conn->seen, 0, sizeof(conn->seen));
 	k8snet_traffic_begin(ct, len);
 	atomic_inc(&ep->active);
@@ -159,7 +162,8 @@ static bool must_move(const struct k8snet_conn *conn)
 		       !(READ_ONCE(ep->flags) & K8SNET_EP_SERVING);
 	return READ_ONCE(ep->removed) &&
 	       (READ_ONCE(ep->on_removal) != K8SNET_ON_REMOVAL_KEEP ||
-		!test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status));
+		(!conn->dsr &&
+		 !test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status)));
 }
 
 /* Ends the connection for both of its ends. Context: process, BH on. */

@@ -12,6 +12,7 @@
 
 #include <net/netfilter/nf_conntrack.h>
 
+#include "decision.h"
 #include "netns.h"
 
 int k8snet_conn_init(void);
@@ -19,11 +20,11 @@ void k8snet_conn_uninit(void);
 int k8snet_conn_net_init(struct k8snet_net *kn);
 void k8snet_conn_net_exit(struct k8snet_net *kn);
 
-/* Records a new flow, whose first packet has @len bytes. False, counted: no
+/* Records a new flow to the endpoint of @d, whose first packet has @len bytes. False, counted: no
  * memory or too many. Context: packet path; @ct unconfirmed.
  */
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
-		     struct k8snet_endpoint *ep, unsigned int len);
+		     const struct k8snet_decision *d, unsigned int len);
 
 /* Brings the traffic of services and endpoints up to date. At worst a look at
  * K8SNET_CONNS_MAX records. Context: may sleep; cfg_lock may be held.

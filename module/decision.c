@@ -3,6 +3,7 @@
 
 #include "affinity.h"
 #include "decision.h"
+#include "dsr.h"
 #include "node.h"
 #include "pod.h"
 #include "route.h"
@@ -161,6 +162,9 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 
 	d->fe = k8snet_frontend_lookup_rcu(kn, &d->daddr, d->family, d->proto,
 					   d->dport);
+	if (!d->fe && d->unpacked)
+		d->fe = k8snet_frontend_lookup_node_port_rcu(kn, d->proto,
+							     d->dport);
 	if (!d->fe) {
 		decide_no_frontend(kn, d);
 		return;
@@ -184,7 +188,11 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 		K8SNET_POLICY_LOCAL;
 	d->policy = K8SNET_POLICY_CLUSTER;
 	d->reason = "traffic policy cluster";
-	if (local && external && d->origin != K8SNET_ORIGIN_OUTSIDE) {
+	if (d->unpacked && external) {
+		local = true;
+		d->policy = K8SNET_POLICY_LOCAL;
+		d->reason = "another node sent it here for a direct answer";
+	} else if (local && external && d->origin != K8SNET_ORIGIN_OUTSIDE) {
 		d->reason = "traffic policy local is for traffic from outside";
 	} else if (local) {
 		d->policy = K8SNET_POLICY_LOCAL;
@@ -215,4 +223,7 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 	    k8snet_node_is_local_addr(kn, &d->saddr, d->family))
 		d->snat = false;
 	d->snat |= d->hairpin;
+	d->dsr = k8snet_dsr_applies(kn, d);
+	if (d->dsr)
+		d->snat = false;
 }

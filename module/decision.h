@@ -20,6 +20,8 @@ struct k8snet_decision {
 	 * robin is used up.
 	 */
 	bool dry;
+	/* Another node has chosen an endpoint on this one (dsr.h). */
+	bool unpacked;
 
 	/* Answer, valid in the caller's RCU section. */
 	enum k8snet_lookup_verdict verdict;
@@ -31,6 +33,7 @@ struct k8snet_decision {
 	bool snat;			/* the source must be translated, too */
 	bool hairpin;			/* because the endpoint is the client */
 	bool unassigned;		/* an address that no service has */
+	bool dsr;			/* the endpoint's node answers */
 	const char *reason;		/* a constant sentence */
 };
 

@@ -29,6 +29,7 @@
 
 #include "bridge.h"
 #include "drop.h"
+#include "dsr.h"
 #include "flow.h"
 #include "netns.h"
 #include "pod.h"
@@ -216,18 +217,20 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 	struct k8snet_net *kn = br->kn;
 	u8 family = r->prefix.family;
 	struct dst_entry *dst;
+	unsigned int mtu, overhead;
+	union nf_inet_addr saddr;
 	bool fragment = false;
-	unsigned int mtu;
 
-	dst = k8snet_route_dst(kn, r, NULL);
+	dst = k8snet_route_dst(kn, r, &saddr);
 	if (unlikely(!dst))
 		return xmit_drop(br, skb, K8SNET_STAT_NO_ROUTE);
 
 	__skb_pull(skb, skb_network_offset(skb));
-	mtu = dst_mtu(dst);
+	overhead = k8snet_dsr_overhead(kn, skb, family);
+	mtu = dst_mtu(dst) - overhead;
 	if (unlikely(forward_too_big(skb, mtu))) {
 		fragment = family == NFPROTO_IPV4 && ipv4_may_fragment(skb) &&
-			   !skb_is_gso(skb);
+			   !skb_is_gso(skb) && !overhead;
 		if (!fragment) {
 			forward_tell_mtu(br, skb, family, mtu);
 			dst_release(dst);
@@ -235,6 +238,8 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 		}
 	}
 
+	if (unlikely(overhead) && k8snet_dsr_xmit(kn, skb, r, dst, &saddr))
+		return NETDEV_TX_OK;
 	k8snet_stat_inc(kn, TO_NODE);
 	dev_sw_netstats_tx_add(br->dev, 1, skb->len + ETH_HLEN);
 	skb_dst_drop(skb);

@@ -120,6 +120,15 @@ static struct k8snet_frontend *range_lookup_rcu(const struct k8snet_vip *vip,
 	return rcu_dereference(vip->all_ports[proto_index(proto)]);
 }
 
+struct k8snet_frontend *
+k8snet_frontend_lookup_node_port_rcu(struct k8snet_net *kn, u8 proto,
+				     __be16 port)
+{
+	const struct k8snet_frontend_key key = { .proto = proto, .port = port };
+
+	return rhashtable_lookup(&kn->frontends, &key, frontend_params);
+}
+
 struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 						   const union nf_inet_addr *addr,
 						   u8 family, u8 proto,
@@ -139,9 +148,7 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 	if (fe)
 		return fe;
 
-	memset(&key.addr, 0, sizeof(key.addr));
-	key.family = 0;
-	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
+	fe = k8snet_frontend_lookup_node_port_rcu(kn, proto, port);
 	if (fe && k8snet_node_is_nodeport_addr(kn, addr, family))
 		return fe;
 

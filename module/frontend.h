@@ -73,6 +73,10 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 						   const union nf_inet_addr *addr,
 						   u8 family, u8 proto,
 						   __be16 port);
+/* The same of a node port, whatever the address. */
+struct k8snet_frontend *
+k8snet_frontend_lookup_node_port_rcu(struct k8snet_net *kn, u8 proto,
+				     __be16 port);
 struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
 					 const union nf_inet_addr *addr,
 					 u8 family);

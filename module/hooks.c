@@ -7,6 +7,7 @@
 #include <net/netfilter/nf_nat.h>
 
 #include "bridge.h"
+#include "dsr.h"
 #include "hooks.h"
 #include "invalid.h"
 #include "masq.h"
@@ -50,6 +51,12 @@ static const struct nf_hook_ops nat_ops6[] = K8SNET_NAT_OPS(NFPROTO_IPV6);
 
 /* Every packet. */
 #define K8SNET_PACKET_OPS(_pf)						\
+	{	/* What another node has packed up. */			\
+		.pf = _pf,						\
+		.hooknum = NF_INET_PRE_ROUTING,				\
+		.priority = K8SNET_PRI_DSR,				\
+		.hook = k8snet_dsr_receive,				\
+	},								\
 	{	/* What conntrack calls invalid, before nf_nat. */	\
 		.pf = _pf,						\
 		.hooknum = NF_INET_PRE_ROUTING,				\

@@ -11,6 +11,7 @@
  * These and the hook points are an API for firewalls: docs/datapath.md.
  */
 enum {
+	K8SNET_PRI_DSR = -401,		/* before defragmentation */
 	K8SNET_PRI_INVALID = -199,	/* after conntrack, before all others */
 	K8SNET_PRI_NAT_DST = -101,	/* NF_IP_PRI_NAT_DST - 1, both families */
 	K8SNET_PRI_NAT_SRC = 99,	/* NF_IP_PRI_NAT_SRC - 1 */

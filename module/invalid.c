@@ -16,6 +16,7 @@
 #include <net/netfilter/nf_conntrack_zones.h>
 
 #include "drop.h"
+#include "dsr.h"
 #include "invalid.h"
 #include "masq.h"
 
@@ -58,6 +59,14 @@ unsigned int k8snet_invalid_adopt(void *priv, struct sk_buff *skb,
 		ctinfo += IP_CT_IS_REPLY;
 	/* The reference goes with the packet. */
 	nf_ct_set(skb, ct, ctinfo);
+	/* Of a flow whose answers do not come by here, all but the first
+	 * segment is invalid.
+	 */
+	if (!test_bit(IPS_SEEN_REPLY_BIT, &ct->status) &&
+	    k8snet_dsr_has(k8snet_net(state->net), ct)) {
+		k8snet_dsr_refresh(skb, state->pf, ct);
+		return NF_ACCEPT;
+	}
 	local_bh_disable();
 	k8snet_stat_inc(k8snet_net(state->net), CT_INVALID);
 	local_bh_enable();

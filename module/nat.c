@@ -16,6 +16,7 @@
 #include "bridge.h"
 #include "conn.h"
 #include "drop.h"
+#include "dsr.h"
 #include "masq.h"
 #include "nat.h"
 #include "node.h"
@@ -183,7 +184,7 @@ static unsigned int translate(struct k8snet_net *kn, const struct sk_buff *skb,
 		verdict = translate_source(kn, skb, ct, d);
 	if (verdict != NF_ACCEPT)
 		return verdict;
-	k8snet_conn_add(kn, ct, d->ep, skb->len);
+	k8snet_conn_add(kn, ct, d, skb->len);
 	atomic_long_inc(&d->ep->flows);
 	atomic_long_inc(&svc->flows);
 	k8snet_stat_inc(kn, SVC_FLOWS);
@@ -263,6 +264,8 @@ static unsigned int new_flow(struct sk_buff *skb,
 	else
 		d.origin = k8snet_service_origin(kn, &d.saddr, d.family,
 						 k8snet_bridge_dev(state->in));
+	d.unpacked = state->hook == NF_INET_PRE_ROUTING &&
+		     k8snet_dsr_is_unpacked(skb, d.family);
 	k8snet_service_decide(kn, &d);
 	return act(kn, skb, ct, &d, state);
 }

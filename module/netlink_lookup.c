@@ -30,6 +30,8 @@ static const char *source_reason(const struct k8snet_decision *d)
 {
 	bool external = d->fe->type != K8SNET_FRONTEND_CLUSTER_IP;
 
+	if (d->dsr)
+		return "the endpoint's node answers the client itself";
 	if (d->hairpin)
 		return "the endpoint is the client itself, and would answer to itself";
 	if (d->snat && !external)

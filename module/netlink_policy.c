@@ -149,6 +149,7 @@ const struct nla_policy k8snet_service_policy[K8SNET_A_SERVICE_MAX + 1] = {
 	[K8SNET_A_SERVICE_REPLY_PACKETS] = { .type = NLA_REJECT },
 	[K8SNET_A_SERVICE_REPLY_BYTES] = { .type = NLA_REJECT },
 	[K8SNET_A_SERVICE_DROP] = { .type = NLA_REJECT },
+	[K8SNET_A_SERVICE_DSR] = NLA_POLICY_MAX(NLA_U8, K8SNET_DSR_MAX),
 };
 
 const struct nla_policy k8snet_lookup_policy[K8SNET_A_LOOKUP_MAX + 1] = {

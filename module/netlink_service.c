@@ -118,6 +118,7 @@ static int service_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 	    nla_put_u8(skb, K8SNET_A_SERVICE_RANGE_SCOPE,
 		       plan->range_scope) ||
 	    nla_put_u8(skb, K8SNET_A_SERVICE_ON_REMOVAL, plan->on_removal) ||
+	    nla_put_u8(skb, K8SNET_A_SERVICE_DSR, plan->dsr) ||
 	    fill_counters(skb, svc) || fill_traffic(skb, svc))
 		goto err_cancel;
 	list_for_each_entry(fe, &svc->frontends, node)
@@ -476,7 +477,13 @@ static int settings_parse(const struct genl_info *info,
 	TAKE(no_endpoints, NO_ENDPOINTS);
 	TAKE(range_scope, RANGE_SCOPE);
 	TAKE(on_removal, ON_REMOVAL);
+	TAKE(dsr, DSR);
 #undef TAKE
+	if (spec->dsr && spec->proto == IPPROTO_SCTP) {
+		NL_SET_ERR_MSG_ATTR(info->extack, tb[K8SNET_A_SERVICE_DSR],
+				    "direct server return is for TCP and UDP");
+		return -EINVAL;
+	}
 	if (spec->on_removal == K8SNET_ON_REMOVAL_RESET &&
 	    spec->proto != IPPROTO_TCP) {
 		NL_SET_ERR_MSG_ATTR(info->extack,

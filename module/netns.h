@@ -80,6 +80,7 @@ struct k8snet_net {
 	struct xarray service_ids;		/* dump order; cfg_lock */
 	u32 next_service_id;
 	unsigned int n_services;
+	unsigned int n_dsr;			/* with DSR; READ_ONCE */
 	unsigned int n_endpoints;
 	struct work_struct sweep_work;		/* stale conntrack entries */
 

@@ -42,6 +42,7 @@ struct k8snet_plan {
 	u8 no_endpoints;		/* enum k8snet_no_endpoints */
 	u8 range_scope;			/* enum k8snet_range_scope */
 	u8 on_removal;			/* enum k8snet_on_removal */
+	u8 dsr;				/* enum k8snet_dsr */
 	u32 affinity;			/* seconds; 0: none */
 	/* By family and policy; the local set is a subset of the other. */
 	struct k8snet_set set[2][K8SNET_POLICY_MAX + 1];

@@ -62,6 +62,7 @@ static struct k8snet_plan *plan_settings(const struct k8snet_plan *old,
 	TAKE(internal_policy);
 	TAKE(no_endpoints);
 	TAKE(on_removal);
+	TAKE(dsr);
 	TAKE(affinity);
 	TAKE(range_scope);
 #undef TAKE
@@ -81,6 +82,7 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 	struct k8snet_plan *old = k8snet_cfg_dereference(kn, svc->plan);
 	struct k8snet_endpoint_state *states;
 	const struct k8snet_node_conf *node;
+	bool had_dsr = old && old->dsr;
 	struct k8snet_plan *plan;
 	unsigned int n;
 	int err;
@@ -123,6 +125,7 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 		rcu_assign_pointer(svc->plan, plan);
 		k8snet_plan_free_rcu(old);
 	}
+	WRITE_ONCE(kn->n_dsr, kn->n_dsr + !!plan->dsr - had_dsr);
 	k8snet_endpoints_commit(kn, svc, plan, states, n);
 	/* New UDP frontends, or a set that is not empty any more. */
 	k8snet_sweep(kn, svc);
@@ -246,6 +249,8 @@ void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
 	rhashtable_remove_fast(&kn->services, &svc->hash, service_params);
 	xa_erase(&kn->service_ids, svc->id);
 	kn->n_services--;
+	WRITE_ONCE(kn->n_dsr, kn->n_dsr -
+		   !!k8snet_cfg_dereference(kn, svc->plan)->dsr);
 
 	list_for_each_entry_safe(ep, next, &svc->endpoints, node) {
 		WRITE_ONCE(ep->removed, true);

@@ -47,10 +47,11 @@ void k8snet_service_flush(struct k8snet_net *kn);
 struct k8snet_service_spec {
 	u8 proto;
 	u8 scheduler, external_policy, internal_policy, no_endpoints;
-	u8 range_scope, on_removal;
+	u8 range_scope, on_removal, dsr;
 	u32 affinity;
 	bool has_scheduler, has_external_policy, has_internal_policy;
 	bool has_no_endpoints, has_affinity, has_range_scope, has_on_removal;
+	bool has_dsr;
 	u32 replace;			/* K8SNET_SERVICE_REPLACE_* */
 	unsigned int n_frontends, n_endpoints, n_ranges;
 	struct k8snet_frontend_spec *frontends;

@@ -42,6 +42,8 @@
 	X(SVC_UNASSIGNED,	"service_unassigned_ip")		\
 	X(VIP_PING,		"vip_ping")				\
 	X(SNAT_FLOWS,		"snat_flows")				\
+	X(DSR_SENT,		"dsr_sent") /* to the endpoint's node */ \
+	X(DSR_RECEIVED,		"dsr_received")				\
 	X(SNAT_CLASH,		"snat_port_clash") /* ports tried in vain */ \
 	X(SNAT_EXHAUSTED,	"snat_port_exhausted")			\
 	X(SNAT_NO_ADDRESS,	"snat_no_address")			\

@@ -75,6 +75,8 @@ def rows():
         ("unknown no-endpoints", "SERVICE_NEW",
          new + u8("SERVICE_NO_ENDPOINTS", C["NO_ENDPOINTS_MAX"] + 1),
          "ERANGE", RANGE),
+        ("unknown dsr", "SERVICE_NEW",
+         new + u8("SERVICE_DSR", C["DSR_MAX"] + 1), "ERANGE", RANGE),
         ("unknown on-removal", "SERVICE_NEW",
          new + u8("SERVICE_ON_REMOVAL", C["ON_REMOVAL_MAX"] + 1),
          "ERANGE", RANGE),

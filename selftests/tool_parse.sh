@@ -156,6 +156,7 @@ svc add x external-policy Local	cluster, local
 svc add x internal-policy	value is missing
 svc add x no-endpoints deny	reject, drop, pass
 svc add x on-removal drop	keep, reset, reschedule
+svc add x dsr geneve	none, ipip
 svc add x ep 10.0.0.1	no port
 svc add x ep 10.0.0.1:80,weight=65536	not in 0..65535
 svc add x ep 10.0.0.1:80,weight=	not a number
@@ -280,7 +281,7 @@ svc add npu node-port 30001/udp
 svc add ext external-ip 192.0.2.1:80/tcp lb-ip '[2001:db8::1]:80'
 svc add late external-ip 192.0.2.2 lb-ip 2001:db8::2 vip 10.32.0.4:80/tcp
 svc add eps vip 10.32.0.5:1/tcp ep 10.0.0.1:65535,weight=65535,terminating,serving,local ep '[fd00::2]:1,weight=0,not-ready,remote'
-svc add all vip 10.32.0.6:80/tcp scheduler maglev affinity 86400 external-policy local internal-policy cluster source-range 10.0.0.0/8,192.168.0.0/16 source-range 0.0.0.0/0 no-endpoints pass on-removal reschedule
+svc add all vip 10.32.0.6:80/tcp scheduler maglev affinity 86400 external-policy local internal-policy cluster source-range 10.0.0.0/8,192.168.0.0/16 source-range 0.0.0.0/0 no-endpoints pass on-removal reschedule dsr ipip
 svc set all vip none
 svc set all external-ip 192.0.2.9
 svc set all ep 10.0.0.9:80 node-port none

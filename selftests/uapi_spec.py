@@ -27,6 +27,7 @@ ENUMS = {
     'k8snet_no_endpoints': 'no-endpoints',
     'k8snet_range_scope': 'range-scope',
     'k8snet_on_removal': 'on-removal',
+    'k8snet_dsr': 'dsr',
     'k8snet_origin': 'origin',
     'k8snet_lookup_verdict': 'lookup',
 }

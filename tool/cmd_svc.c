@@ -90,6 +90,7 @@ static int parse_word(struct service *svc, const char *word, const char *value,
 		  offsetof(struct service, range_scope) },
 		{ "on-removal", SVC_ON_REMOVAL, on_removal_names,
 		  offsetof(struct service, on_removal) },
+		{ "dsr", SVC_DSR, dsr_names, offsetof(struct service, dsr) },
 	};
 	unsigned int i;
 	int more;
@@ -257,7 +258,7 @@ const struct object cmd_svc = {
 "                  [external-policy cluster|local] [internal-policy cluster|local]\n"
 "                  [source-range CIDR]... [source-range-scope lb|external]\n"
 "                  [no-endpoints reject|drop|pass]\n"
-"                  [on-removal keep|reset|reschedule]\n"
+"                  [on-removal keep|reset|reschedule] [dsr none|ipip]\n"
 "k8snetctl svc set NAME ...      the same words; those given replace, the rest stay;\n"
 "                                \"none\" empties a list\n"
 "k8snetctl svc del NAME\n"

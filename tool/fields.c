@@ -120,6 +120,7 @@ const struct field service_fields[] = {
 	  .names = no_endpoints_names),
 	F(FIELD_ENUM, "on-removal", service, on_removal, SVC_ON_REMOVAL,
 	  .names = on_removal_names),
+	F(FIELD_ENUM, "dsr", service, dsr, SVC_DSR, .names = dsr_names),
 	F(FIELD_U32, "endpoints", service, endpoints, SVC_ENDPOINTS,
 	  .flags = FIELD_ANSWER),
 	F(FIELD_U64, "flows", service, flows, SVC_COUNTERS,

@@ -228,6 +228,7 @@ enum {
 	SVC_ON_REMOVAL		= 1 << 16,
 	SVC_TRAFFIC		= 1 << 17,
 	SVC_DROP		= 1 << 18,
+	SVC_DSR			= 1 << 19,
 };
 
 #define SVC_FRONTENDS	(SVC_VIP | SVC_NODE_PORT | SVC_EXTERNAL_IP | SVC_LB_IP)
@@ -245,6 +246,7 @@ struct service {
 	uint8_t range_scope;			/* enum k8snet_range_scope */
 	uint8_t no_endpoints;			/* enum k8snet_no_endpoints */
 	uint8_t on_removal;			/* enum k8snet_on_removal */
+	uint8_t dsr;				/* enum k8snet_dsr */
 	uint32_t endpoints;
 	uint64_t flows, rejected, dropped;
 	struct traffic traffic;

@@ -174,6 +174,10 @@ void knl_service_decode(const struct nlmsghdr *nlh, struct service *svc)
 			svc->on_removal = knl_u8(attr);
 			svc->has |= SVC_ON_REMOVAL;
 			break;
+		case K8SNET_A_SERVICE_DSR:
+			svc->dsr = knl_u8(attr);
+			svc->has |= SVC_DSR;
+			break;
 		case K8SNET_A_SERVICE_ENDPOINTS:
 			svc->endpoints = knl_u32(attr);
 			svc->has |= SVC_ENDPOINTS;
@@ -313,6 +317,8 @@ static void put_settings(struct nl_msg *msg, const struct service *svc)
 			   svc->no_endpoints);
 	if (svc->has & SVC_ON_REMOVAL)
 		knl_put_u8(msg, K8SNET_A_SERVICE_ON_REMOVAL, svc->on_removal);
+	if (svc->has & SVC_DSR)
+		knl_put_u8(msg, K8SNET_A_SERVICE_DSR, svc->dsr);
 }
 
 /* Room for all of a service but its endpoints */

@@ -47,6 +47,12 @@ const char *const on_removal_names[] = {
 	NULL
 };
 
+const char *const dsr_names[] = {
+	[K8SNET_DSR_NONE] = "none",
+	[K8SNET_DSR_IPIP] = "ipip",
+	NULL
+};
+
 const char *const fastpath_names[] = {
 	[K8SNET_FASTPATH_AUTO] = "auto",
 	[K8SNET_FASTPATH_ESTABLISHED] = "established",

@@ -88,6 +88,7 @@ extern const char *const policy_names[];
 extern const char *const no_endpoints_names[];
 extern const char *const range_scope_names[];
 extern const char *const on_removal_names[];
+extern const char *const dsr_names[];
 extern const char *const fastpath_names[];
 extern const char *const verdict_names[];
 extern const char *const origin_names[];

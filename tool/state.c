@@ -182,7 +182,7 @@ static int finish_service(void *obj, struct why *why)
 	svc->has |= SVC_PROTO | SVC_FRONTENDS | SVC_EP | SVC_SCHEDULER |
 		    SVC_AFFINITY | SVC_EXTERNAL_POLICY | SVC_INTERNAL_POLICY |
 		    SVC_SOURCE_RANGE | SVC_NO_ENDPOINTS | SVC_RANGE_SCOPE |
-		    SVC_ON_REMOVAL;
+		    SVC_ON_REMOVAL | SVC_DSR;
 	return service_fill_ports(svc, service_first_vip(svc), why);
 }
 

@@ -19,7 +19,7 @@ _k8snetctl_words()
 {
 	local svc='vip node-port external-ip lb-ip ep scheduler affinity
 		external-policy internal-policy source-range source-range-scope
-		no-endpoints on-removal'
+		no-endpoints on-removal dsr'
 
 	case $prev in
 	scheduler) echo random rr lc maglev; return ;;
@@ -27,6 +27,7 @@ _k8snetctl_words()
 	no-endpoints | dead-ports | unassigned-ips) echo reject drop pass; return ;;
 	source-range-scope) echo lb external; return ;;
 	on-removal) echo keep reset reschedule; return ;;
+	dsr) echo none ipip; return ;;
 	fastpath) echo auto established off; return ;;
 	nodeport-addresses) echo primary all; return ;;
 	nodeport-range) echo 30000-32767; return ;;

@@ -427,6 +427,17 @@ enum k8snet_on_removal {
 	K8SNET_ON_REMOVAL_MAX = __K8SNET_ON_REMOVAL_LAST - 1
 };
 
+/* Who answers outside clients of endpoints on other nodes. */
+enum k8snet_dsr {
+	K8SNET_DSR_NONE,		/* the node that was asked */
+	K8SNET_DSR_IPIP,		/* the endpoint's; packets get there in
+					 * IPIP and IP6IP6
+					 */
+
+	__K8SNET_DSR_LAST,
+	K8SNET_DSR_MAX = __K8SNET_DSR_LAST - 1
+};
+
 enum k8snet_attr_service {
 	K8SNET_A_SERVICE_UNSPEC,
 	K8SNET_A_SERVICE_NAME,		/* string, 1..253 bytes */
@@ -478,6 +489,7 @@ enum k8snet_attr_service {
 	K8SNET_A_SERVICE_DROP,		/* nest of STATS; multi-attr; answer
 					 * only: packets refused, by reason
 					 */
+	K8SNET_A_SERVICE_DSR,		/* u8, enum k8snet_dsr; not for SCTP */
 
 	__K8SNET_A_SERVICE_LAST,
 	K8SNET_A_SERVICE_MAX = __K8SNET_A_SERVICE_LAST - 1
