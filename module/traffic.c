@@ -66,6 +66,7 @@ void k8snet_traffic_add(struct k8snet_traffic **sum,
 void k8snet_traffic_get(struct k8snet_traffic *const *sum,
 			struct k8snet_traffic *now)
 {
+	/* With k8snet_traffic_add(): zeroed when it is seen. */
 	const struct k8snet_traffic *t = smp_load_acquire(sum);
 	unsigned int i;
 
