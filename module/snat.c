@@ -19,6 +19,10 @@
 
 #define PORT_STRIDE	0x9e3779b9U	/* 2^32 divided by the golden ratio */
 
+/* A linear congruential generator; its upper half is good (Knuth's MMIX). */
+#define LCG_FACTOR	6364136223846793005ULL
+#define LCG_STEP	1442695040888963407ULL
+
 enum {
 	PORT_MIN = 1024,
 	PORT_MAX = 65535,
@@ -64,10 +68,11 @@ static u64 flow_hash(const struct k8snet_net *kn, const struct nf_conn *ct)
 
 /*
  * A port that makes the flow's replies distinct from those of all others, or
- * 0. Taken ports are stepped over with a stride that meets every port once,
- * and spreads any number of tries evenly over all of them (the golden ratio:
- * D. E. Knuth, "The Art of Computer Programming", 6.4), so that a long block
- * of reserved ports is left at once.
+ * 0. Where a port is taken, the flow's hash leads to another that has nothing to
+ * do with it: a fixed step from one to the next would fill long runs of ports,
+ * in which later flows run out of tries (as linear probing does: D. E. Knuth,
+ * "The Art of Computer Programming", 6.4). Where there are no more ports than
+ * tries, all are tried: steps of a stride that meets every port once.
  * The flow may still lose a race for the port, as any in nf_nat: then
  * conntrack drops this packet, and the next one finds the port taken.
  *
@@ -107,6 +112,11 @@ static __be16 port_find(struct k8snet_net *kn, const struct nf_conn *ct,
 				break;
 			}
 			clashes++;
+		}
+		if (space.n > K8SNET_SNAT_TRIES) {
+			hash = hash * LCG_FACTOR + LCG_STEP;
+			i = reciprocal_scale(upper_32_bits(hash), space.n);
+			continue;
 		}
 		if (!stride) {
 			/* 1 is coprime to all, so this ends. */
