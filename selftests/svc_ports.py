@@ -12,7 +12,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from genl import C, Genl, addr as nl_addr, be16, endpoint as nl_endpoint, \
     find, nla, string, u8
-from svclib import Ask, Cluster, Failed, Tap, check, endpoint, expect, gather
+from svclib import Ask, Cluster, Failed, Tap, check, expect, gather
 
 PROTOS = "tcp", "udp", "sctp"
 PORTS = 1, 7999, 8000, 8001, 8500, 8998, 8999, 9000, 65535
