@@ -39,7 +39,7 @@ static int kube_proxy_pid(void)
 		f = fopen(path, "r");
 		if (f && fgets(name, sizeof(name), f) &&
 		    !strcmp(name, "kube-proxy\n"))
-			pid = atoi(entry->d_name);
+			pid = (int)strtol(entry->d_name, NULL, 10);
 		if (f)
 			fclose(f);
 	}

@@ -111,6 +111,7 @@ static void ipvs_services(struct leftover_list *list, const char *state)
 		    (strcmp(proto, "TCP") && strcmp(proto, "UDP") &&
 		     strcmp(proto, "SCTP")))
 			continue;
+		/* NOLINTNEXTLINE(cert-err34-c): as wide as what it is read to */
 		if (sscanf(addr, "%8x:%4x", &ip, &port) == 2 &&
 		    *addr != '[') {
 			at.bytes[0] = (uint8_t)(ip >> 24);
