@@ -8,6 +8,7 @@
  */
 
 #include <linux/jiffies.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 
 #include "affinity.h"
@@ -36,6 +37,11 @@ static const struct rhashtable_params affinity_params = {
 };
 
 enum { AFFINITY_SCAN_SECONDS = 10 };
+
+/* Of each namespace. A smaller one takes nothing away that is there. */
+static unsigned int affinity_max = K8SNET_AFFINITY_ENTRIES_MAX;
+module_param(affinity_max, uint, 0644);
+MODULE_PARM_DESC(affinity_max, "clients remembered by session affinity, of each namespace");
 
 static bool expired(const struct affinity *a, u32 timeout)
 {
@@ -87,7 +93,7 @@ static void affinity_insert(struct k8snet_net *kn, u32 service_id,
 	int n;
 
 	n = atomic_inc_return(&kn->n_affinities);
-	if (n > K8SNET_AFFINITY_ENTRIES_MAX) {
+	if (n > READ_ONCE(affinity_max)) {
 		k8snet_stat_inc(kn, AFFINITY_FULL);
 		goto err_ep;
 	}
