@@ -4,6 +4,7 @@
 #include "affinity.h"
 #include "decision.h"
 #include "dsr.h"
+#include "localhost.h"
 #include "node.h"
 #include "pod.h"
 #include "route.h"
@@ -127,6 +128,21 @@ static void decide_endpoint(struct k8snet_net *kn, struct k8snet_decision *d)
 	d->verdict = K8SNET_LOOKUP_ENDPOINT;
 }
 
+/*
+ * Node ports on loopback are for processes of this node whose packets have the
+ * node's address by now (localhost.c); a question that only wants to know may
+ * still have the client's own. Anything else that has loopback as its
+ * destination comes from outside, and is dropped when it is routed.
+ */
+static bool on_localhost(struct k8snet_net *kn, const struct k8snet_decision *d)
+{
+	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
+
+	return node->nodeport_localhost && d->origin == K8SNET_ORIGIN_NODE &&
+	       k8snet_localhost_addr(&d->daddr, d->family) &&
+	       (d->dry || !k8snet_addr_loopback(&d->saddr, d->family));
+}
+
 /* By enum k8snet_no_endpoints. */
 static const u8 no_endpoints_verdict[] = {
 	[K8SNET_NO_ENDPOINTS_REJECT] = K8SNET_LOOKUP_REJECT,
@@ -165,6 +181,9 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 	if (!d->fe && d->unpacked)
 		d->fe = k8snet_frontend_lookup_node_port_rcu(kn, d->proto,
 							     d->dport);
+	if (!d->fe && on_localhost(kn, d))
+		d->fe = k8snet_frontend_lookup_node_port_rcu(kn, d->proto,
+							     d->dport);
 	if (!d->fe) {
 		decide_no_frontend(kn, d);
 		return;
@@ -192,6 +211,12 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 		local = true;
 		d->policy = K8SNET_POLICY_LOCAL;
 		d->reason = "another node sent it here for a direct answer";
+	} else if (d->fe->type == K8SNET_FRONTEND_HOST_PORT) {
+		/* One pod, on this node: nothing to choose, and its answers
+		 * come back here whatever the client's address.
+		 */
+		local = true;
+		d->reason = "a host port";
 	} else if (local && external && d->origin != K8SNET_ORIGIN_OUTSIDE) {
 		d->reason = "traffic policy local is for traffic from outside";
 	} else if (local) {

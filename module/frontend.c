@@ -149,7 +149,9 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 		return fe;
 
 	fe = k8snet_frontend_lookup_node_port_rcu(kn, proto, port);
-	if (fe && k8snet_node_is_nodeport_addr(kn, addr, family))
+	if (fe && (fe->type == K8SNET_FRONTEND_HOST_PORT ?
+		   k8snet_node_is_local_addr(kn, addr, family) :
+		   k8snet_node_is_nodeport_addr(kn, addr, family)))
 		return fe;
 
 	/* Only a namespace that has port ranges pays for them. */
@@ -165,7 +167,7 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 	struct k8snet_vip *vip;
 	int err;
 
-	if (fe->type == K8SNET_FRONTEND_NODE_PORT)
+	if (!fe->key.family)
 		return 0;
 	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (vip) {
@@ -192,7 +194,7 @@ static void vip_put(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 	struct k8snet_ranges *ranges;
 	struct k8snet_vip *vip;
 
-	if (fe->type == K8SNET_FRONTEND_NODE_PORT)
+	if (!fe->key.family)
 		return;
 	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (WARN_ON_ONCE(!vip))
@@ -362,12 +364,6 @@ void k8snet_frontend_unpublish(struct k8snet_net *kn,
 	kfree_rcu(fe, rcu);
 }
 
-static u32 frontend_replace_bit(u8 type)
-{
-	/* In the order of enum k8snet_frontend_type. */
-	return K8SNET_SERVICE_REPLACE_CLUSTER_IP << type;
-}
-
 /* Is it not clear which of two frontends a port belongs to? */
 static bool specs_clash(const struct k8snet_frontend_spec *a,
 			const struct k8snet_frontend_spec *b)
@@ -404,12 +400,14 @@ int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
 		else
 			fe = frontend_find(kn, &s->key);
 		if (!fe || (fe->svc == svc &&
-			    spec->replace & frontend_replace_bit(fe->type)))
+			    spec->replace & k8snet_frontend_replace_bit(fe->type)))
 			continue;
 		if (fe->svc == svc)
 			NL_SET_ERR_MSG(extack, "service has this frontend already");
 		else if (fe->type == K8SNET_FRONTEND_NODE_PORT)
 			NL_SET_ERR_MSG(extack, "node port belongs to another service");
+		else if (fe->type == K8SNET_FRONTEND_HOST_PORT)
+			NL_SET_ERR_MSG(extack, "host port belongs to another service");
 		else
 			NL_SET_ERR_MSG(extack, "frontend belongs to another service");
 		return -EEXIST;
@@ -417,7 +415,7 @@ int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
 	if (svc)
 		list_for_each_entry(fe, &svc->frontends, node)
 			total += !(spec->replace &
-				   frontend_replace_bit(fe->type));
+				   k8snet_frontend_replace_bit(fe->type));
 	if (total > K8SNET_FRONTENDS_MAX) {
 		NL_SET_ERR_MSG(extack, "too many frontends for one service");
 		return -E2BIG;
@@ -436,7 +434,7 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 
 	/* Of the old ones: what stays. The rest is left in svc->frontends. */
 	list_for_each_entry_safe(fe, tmp, &svc->frontends, node)
-		if (!(spec->replace & frontend_replace_bit(fe->type)))
+		if (!(spec->replace & k8snet_frontend_replace_bit(fe->type)))
 			list_move_tail(&fe->node, &stay);
 
 	for (i = 0; i < spec->n_frontends; i++) {

@@ -11,8 +11,10 @@
 struct k8snet_service_spec;
 
 struct k8snet_frontend_key {
-	union nf_inet_addr addr;	/* any for a node port */
-	u8 family;			/* 0 for a node port: both families */
+	union nf_inet_addr addr;	/* any for a node port, as for a host port of
+					 * all addresses
+					 */
+	u8 family;			/* 0 then: both families */
 	u8 proto;
 	__be16 port;
 };
@@ -73,13 +75,23 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 						   const union nf_inet_addr *addr,
 						   u8 family, u8 proto,
 						   __be16 port);
-/* The same of a node port, whatever the address. */
+/* The node port or host port that any local address may have, or NULL. Context:
+ * RCU.
+ */
 struct k8snet_frontend *
 k8snet_frontend_lookup_node_port_rcu(struct k8snet_net *kn, u8 proto,
 				     __be16 port);
 struct k8snet_vip *k8snet_vip_lookup_rcu(struct k8snet_net *kn,
 					 const union nf_inet_addr *addr,
 					 u8 family);
+
+/* The bit of K8SNET_SERVICE_REPLACE_* for enum k8snet_frontend_type. */
+static inline u32 k8snet_frontend_replace_bit(u8 type)
+{
+	if (type == K8SNET_FRONTEND_HOST_PORT)
+		return K8SNET_SERVICE_REPLACE_HOST_PORT;
+	return K8SNET_SERVICE_REPLACE_CLUSTER_IP << type;
+}
 
 int k8snet_frontend_net_init(struct k8snet_net *kn);
 void k8snet_frontend_net_exit(struct k8snet_net *kn);

@@ -17,6 +17,7 @@
 #include "conn.h"
 #include "drop.h"
 #include "dsr.h"
+#include "localhost.h"
 #include "masq.h"
 #include "nat.h"
 #include "node.h"
@@ -121,6 +122,7 @@ static bool is_midstream(const struct sk_buff *skb, const struct nf_conn *ct)
 static unsigned int reject(struct sk_buff *skb, const struct nf_conn *ct,
 			   const struct nf_hook_state *state)
 {
+	k8snet_localhost_restore(skb, state);
 	if (is_midstream(skb, ct) && state->pf == NFPROTO_IPV6)
 		nf_send_reset6(state->net, state->sk, skb, state->hook);
 	else if (is_midstream(skb, ct))
@@ -227,6 +229,7 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 		return NF_DROP;
 	case K8SNET_LOOKUP_PASS:
 		k8snet_stat_inc(kn, SVC_PASSED);
+		k8snet_localhost_restore(skb, state);
 		break;
 	default:
 		break;

@@ -187,7 +187,8 @@ int k8snet_nl_lookup_doit(struct sk_buff *skb, struct genl_info *info)
 	rcu_read_lock_bh();
 	rcu_read_lock();
 	is_pod = k8snet_pod_lookup_rcu(kn, &d.saddr, d.family);
-	if (k8snet_node_is_local_addr(kn, &d.saddr, d.family))
+	if (k8snet_node_is_local_addr(kn, &d.saddr, d.family) ||
+	    k8snet_addr_loopback(&d.saddr, d.family))
 		d.origin = K8SNET_ORIGIN_NODE;
 	else
 		d.origin = k8snet_service_origin(kn, &d.saddr, d.family,

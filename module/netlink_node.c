@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
 
+#include "localhost.h"
 #include "netlink.h"
 #include "node.h"
 #include "service.h"
@@ -55,7 +56,9 @@ static int node_fill(struct sk_buff *skb, const struct k8snet_msg *msg,
 	    nla_put_u8(skb, K8SNET_A_NODE_UNASSIGNED_IPS,
 		       c->unassigned_ips) ||
 	    (*c->name && nla_put_string(skb, K8SNET_A_NODE_NAME, c->name)) ||
-	    (*c->zone && nla_put_string(skb, K8SNET_A_NODE_ZONE, c->zone))) {
+	    (*c->zone && nla_put_string(skb, K8SNET_A_NODE_ZONE, c->zone)) ||
+	    nla_put_u8(skb, K8SNET_A_NODE_NODEPORT_LOCALHOST,
+		       c->nodeport_localhost)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -235,6 +238,9 @@ static int conf_parse(const struct genl_info *info,
 	if (tb[K8SNET_A_NODE_UNASSIGNED_IPS])
 		conf->unassigned_ips =
 			nla_get_u8(tb[K8SNET_A_NODE_UNASSIGNED_IPS]);
+	if (tb[K8SNET_A_NODE_NODEPORT_LOCALHOST])
+		conf->nodeport_localhost =
+			nla_get_u8(tb[K8SNET_A_NODE_NODEPORT_LOCALHOST]);
 	/* Zeroed first: settings are compared as a whole. */
 	if (tb[K8SNET_A_NODE_NAME]) {
 		memset(conf->name, 0, sizeof(conf->name));
@@ -265,6 +271,8 @@ int k8snet_nl_node_set_doit(struct sk_buff *skb, struct genl_info *info)
 	/* Services with hints look different from another zone. */
 	if (!err)
 		err = k8snet_services_replan(kn, conf->name, conf->zone);
+	if (!err)
+		err = k8snet_localhost_set(kn, conf->nodeport_localhost);
 	if (err) {
 		kfree(conf);
 		goto out;

@@ -81,7 +81,7 @@ int k8snet_nl_frontend_put(struct sk_buff *skb, int type,
 	if (!nest)
 		return -EMSGSIZE;
 	if (nla_put_u8(skb, K8SNET_A_FRONTEND_TYPE, fe->type) ||
-	    (fe->type != K8SNET_FRONTEND_NODE_PORT &&
+	    (fe->key.family &&
 	     k8snet_addr_put(skb, K8SNET_A_FRONTEND_ADDR, &fe->key.addr,
 			     fe->key.family)) ||
 	    nla_put_be16(skb, K8SNET_A_FRONTEND_PORT, fe->key.port) ||
@@ -240,7 +240,8 @@ static int frontend_parse(const struct nlattr *nla, u8 proto,
 				    "port range ends before it begins");
 		return -EINVAL;
 	}
-	if (s->type == K8SNET_FRONTEND_NODE_PORT &&
+	if ((s->type == K8SNET_FRONTEND_NODE_PORT ||
+	     s->type == K8SNET_FRONTEND_HOST_PORT) &&
 	    s->port_end != s->key.port) {
 		NL_SET_ERR_MSG_ATTR(extack, tb[K8SNET_A_FRONTEND_PORT_END],
 				    "node port is not a range");
@@ -253,6 +254,9 @@ static int frontend_parse(const struct nlattr *nla, u8 proto,
 				    "node port has no address of its own");
 		return -EINVAL;
 	}
+	if (!tb[K8SNET_A_FRONTEND_ADDR] &&
+	    s->type == K8SNET_FRONTEND_HOST_PORT)
+		return 0;
 	if (!tb[K8SNET_A_FRONTEND_ADDR]) {
 		NL_SET_ERR_MSG_ATTR(extack, nla, "frontend needs an address");
 		return -EINVAL;
@@ -422,8 +426,7 @@ static int frontends_parse(const struct genl_info *info, u8 proto,
 		err = frontend_parse(nla, proto, s, info->extack);
 		if (err)
 			return err;
-		if (!(spec->replace &
-		      K8SNET_SERVICE_REPLACE_CLUSTER_IP << s->type)) {
+		if (!(spec->replace & k8snet_frontend_replace_bit(s->type))) {
 			NL_SET_ERR_MSG_ATTR(info->extack, nla,
 					    "frontends of this type are not being replaced");
 			return -EINVAL;

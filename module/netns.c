@@ -8,6 +8,7 @@
 #include "conn.h"
 #include "flow.h"
 #include "hooks.h"
+#include "localhost.h"
 #include "masq.h"
 #include "netns.h"
 #include "node.h"
@@ -89,6 +90,7 @@ static void __net_exit net_pre_exit(struct net *net)
 
 	k8snet_flow_net_pre_exit(kn);
 	mutex_lock(&kn->cfg_lock);
+	k8snet_localhost_set(kn, false);
 	k8snet_service_flush(kn);
 	k8snet_masq_flush(kn);
 	mutex_unlock(&kn->cfg_lock);

@@ -40,6 +40,7 @@ struct k8snet_net {
 	u32 genid;
 	/* Objects that need the packet hooks; hooks.c, cfg_lock. */
 	unsigned int hook_users;
+	bool localhost_hooks;		/* localhost.c, cfg_lock */
 	siphash_key_t hash_key;		/* secret of this namespace; constant */
 	struct k8snet_stats __percpu *stats;
 

@@ -27,6 +27,7 @@
 
 #include "bridge.h"
 #include "flow.h"
+#include "localhost.h"
 #include "node.h"
 
 /* Per namespace, and gone before struct k8snet_net is. */
@@ -451,6 +452,7 @@ int k8snet_node_reset(struct k8snet_net *kn)
 	if (!conf)
 		return -ENOMEM;
 	conf_default(conf);
+	k8snet_localhost_set(kn, false);
 	/* Until the work has looked, the addresses in use stay. */
 	old = k8snet_cfg_dereference(kn, kn->node);
 	memcpy(conf->address, old->address, sizeof(conf->address));

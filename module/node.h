@@ -22,6 +22,7 @@ struct k8snet_node_conf {
 	u16 nodeport_min, nodeport_max;
 	u32 flow_max;			/* directions in the fast path */
 	u8 dead_ports, unassigned_ips;	/* enum k8snet_no_endpoints */
+	u8 nodeport_localhost;		/* node ports on loopback, too */
 	unsigned int n_nodeport, n_cluster, n_service;
 	struct k8snet_prefix nodeport[K8SNET_PREFIXES_MAX];
 	struct k8snet_prefix cluster[K8SNET_PREFIXES_MAX];

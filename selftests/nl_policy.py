@@ -93,7 +93,7 @@ def rows():
          "EINVAL", "frontend needs a type and a port"),
         ("frontend of an unknown type", "SERVICE_NEW",
          new + nla("SERVICE_FRONTEND", [
-             u8("FRONTEND_TYPE", C["FRONTEND_NODE_PORT"] + 1),
+             u8("FRONTEND_TYPE", 200),
              addr("FRONTEND_ADDR", "10.32.0.2"), be16("FRONTEND_PORT", 80)]),
          "ERANGE", RANGE),
         ("frontend with port 0", "SERVICE_NEW",
@@ -193,7 +193,7 @@ def rows():
         ("set of a protocol", "SERVICE_SET", NAME + TCP, "EINVAL",
          "a service's protocol cannot change"),
         ("set with an unknown list", "SERVICE_SET",
-         NAME + u32("SERVICE_REPLACE", 64), "EINVAL", "reserved bit set"),
+         NAME + u32("SERVICE_REPLACE", 1 << 31), "EINVAL", "reserved bit set"),
         ("set with a frontend whose list is not replaced", "SERVICE_SET",
          NAME + VIP + replace("NODE_PORT"), "EINVAL",
          "frontends of this type are not being replaced"),

@@ -112,7 +112,7 @@ defaults()
 	expect "$(ks "$node" -j node show | python3 -c '
 import json, sys
 print(json.dumps(json.load(sys.stdin), sort_keys=True))')" \
-		'[{"address": [], "cluster-cidr": [], "dead-ports": "reject", "fastpath": "auto", "ip": [], "nodeport-addresses": "primary", "nodeport-range": "30000-32767", "service-cidr": [], "unassigned-ips": "drop"}]'
+		'[{"address": [], "cluster-cidr": [], "dead-ports": "reject", "fastpath": "auto", "ip": [], "nodeport-addresses": "primary", "nodeport-localhost": false, "nodeport-range": "30000-32767", "service-cidr": [], "unassigned-ips": "drop"}]'
 }
 
 set_all()
@@ -219,7 +219,7 @@ flushed()
 	set_all
 	ks "$node" flush
 	expect_match "$(ks "$node" node show)" \
-		"^nodeport-addresses primary nodeport-range 30000-32767 dead-ports reject unassigned-ips drop fastpath auto *$"
+		"^nodeport-addresses primary nodeport-range 30000-32767 dead-ports reject unassigned-ips drop nodeport-localhost off fastpath auto *$"
 }
 
 # --- the address -------------------------------------------------------

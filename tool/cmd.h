@@ -70,7 +70,7 @@ struct object {
 };
 
 extern const struct object cmd_node, cmd_bridge, cmd_port, cmd_pod, cmd_route,
-	cmd_masq, cmd_svc, cmd_ep, cmd_lookup, cmd_flow, cmd_stats,
+	cmd_hostport, cmd_masq, cmd_svc, cmd_ep, cmd_lookup, cmd_flow, cmd_stats,
 	cmd_monitor, cmd_save, cmd_restore, cmd_apply, cmd_flush, cmd_takeover;
 
 extern const struct object *const objects[];

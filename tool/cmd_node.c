@@ -100,6 +100,13 @@ static int parse_word(struct node *node, const char *word, struct args *args,
 					  why) : -1;
 	}
 
+	if (!strcmp(word, "nodeport-localhost")) {
+		if (once(&node->has, NODE_NODEPORT_LOCALHOST, word, why))
+			return -1;
+		value = args_value(args, word, why);
+		return value ? parse_on_off(value, word,
+					    &node->nodeport_localhost, why) : -1;
+	}
 	for (i = 0; i < sizeof(labels) / sizeof(*labels); i++) {
 		if (strcmp(word, labels[i].word))
 			continue;
@@ -181,6 +188,7 @@ const struct object cmd_node = {
 "                   [nodeport-range LOW-HIGH] [cluster-cidr CIDR|none]...\n"
 "                   [service-cidr CIDR|none]... [dead-ports reject|drop|pass]\n"
 "                   [unassigned-ips reject|drop|pass] [name NAME|none] [zone ZONE|none]\n"
+"                   [nodeport-localhost on|off]\n"
 "                   [fastpath auto|established|off]\n"
 "k8snetctl node show\n",
 	.verbs = (const struct verb[]) {

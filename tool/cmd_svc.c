@@ -31,6 +31,7 @@ static int parse_frontend_word(struct service *svc, const char *word,
 		{ "node-port", K8SNET_FRONTEND_NODE_PORT },
 		{ "external-ip", K8SNET_FRONTEND_EXTERNAL_IP },
 		{ "lb-ip", K8SNET_FRONTEND_LB_IP },
+		{ "host-port", K8SNET_FRONTEND_HOST_PORT },
 	};
 	const struct frontend *fe;
 	uint32_t had = svc->has;
@@ -252,6 +253,7 @@ const struct object cmd_svc = {
 	.usage =
 "k8snetctl svc add NAME [vip ADDR:PORT|LOW-HIGH|*/PROTO]... [node-port N[/PROTO]]\n"
 "                  [external-ip ADDR[:PORT[/PROTO]]]... [lb-ip ADDR[:PORT[/PROTO]]]...\n"
+"                  [host-port [ADDR:]PORT/PROTO]...\n"
 "                  [ep ADDR:PORT|*[,weight=N][,ready|,not-ready][,terminating][,serving][,local]\n"
 "                   [,zone=Z]...[,node=N]...]...\n"
 "                  [scheduler random|rr|lc|maglev] [affinity SECONDS]\n"

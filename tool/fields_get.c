@@ -119,6 +119,11 @@ static json_t *frontends_get(const struct service *svc, uint8_t type)
 				      json_integer(fe->port) :
 				      json_take(text_frontend(fe, svc)));
 	}
+	/* Few services have one. */
+	if (type == K8SNET_FRONTEND_HOST_PORT && !json_array_size(list)) {
+		json_decref(list);
+		return NULL;
+	}
 	/* One node port is the rule: then it is a number, not a list. */
 	if (type == K8SNET_FRONTEND_NODE_PORT && json_array_size(list) <= 1) {
 		json_t *port = json_array_get(list, 0);

@@ -10,8 +10,9 @@
 
 const struct object *const objects[] = {
 	&cmd_node, &cmd_bridge, &cmd_port, &cmd_pod, &cmd_route, &cmd_masq,
-	&cmd_svc, &cmd_ep, &cmd_lookup, &cmd_flow, &cmd_stats, &cmd_monitor,
-	&cmd_save, &cmd_restore, &cmd_apply, &cmd_flush, &cmd_takeover, NULL
+	&cmd_svc, &cmd_ep, &cmd_hostport, &cmd_lookup, &cmd_flow, &cmd_stats,
+	&cmd_monitor, &cmd_save, &cmd_restore, &cmd_apply, &cmd_flush,
+	&cmd_takeover, NULL
 };
 
 static const char usage_head[] =

@@ -379,6 +379,8 @@ uint32_t service_frontend_bit(uint8_t type)
 		return SVC_LB_IP;
 	case K8SNET_FRONTEND_NODE_PORT:
 		return SVC_NODE_PORT;
+	case K8SNET_FRONTEND_HOST_PORT:
+		return SVC_HOST_PORT;
 	}
 	return 0;
 }

@@ -46,6 +46,7 @@ enum {
 	NODE_UNASSIGNED_IPS	= 1 << 8,
 	NODE_NAME		= 1 << 9,
 	NODE_ZONE		= 1 << 10,
+	NODE_NODEPORT_LOCALHOST	= 1 << 11,
 };
 
 struct node {
@@ -60,6 +61,7 @@ struct node {
 	struct prefix_list service_cidr;
 	uint8_t dead_ports, unassigned_ips;	/* enum k8snet_no_endpoints */
 	const char *name, *zone;		/* interned; NULL: none */
+	uint8_t nodeport_localhost;
 };
 
 enum {
@@ -229,9 +231,11 @@ enum {
 	SVC_TRAFFIC		= 1 << 17,
 	SVC_DROP		= 1 << 18,
 	SVC_DSR			= 1 << 19,
+	SVC_HOST_PORT		= 1 << 20,
 };
 
-#define SVC_FRONTENDS	(SVC_VIP | SVC_NODE_PORT | SVC_EXTERNAL_IP | SVC_LB_IP)
+#define SVC_FRONTENDS	(SVC_VIP | SVC_NODE_PORT | SVC_EXTERNAL_IP | \
+			 SVC_LB_IP | SVC_HOST_PORT)
 
 struct service {
 	uint32_t has;

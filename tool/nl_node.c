@@ -47,6 +47,10 @@ void knl_node_decode(const struct nlmsghdr *nlh, struct node *node)
 			node->unassigned_ips = knl_u8(attr);
 			node->has |= NODE_UNASSIGNED_IPS;
 			break;
+		case K8SNET_A_NODE_NODEPORT_LOCALHOST:
+			node->nodeport_localhost = knl_u8(attr);
+			node->has |= NODE_NODEPORT_LOCALHOST;
+			break;
 		case K8SNET_A_NODE_NAME:
 			node->name = knl_intern(attr);
 			break;
@@ -126,6 +130,9 @@ int knl_node_set(const struct node *node)
 	if (node->has & NODE_UNASSIGNED_IPS)
 		knl_put_u8(msg, K8SNET_A_NODE_UNASSIGNED_IPS,
 			   node->unassigned_ips);
+	if (node->has & NODE_NODEPORT_LOCALHOST)
+		knl_put_u8(msg, K8SNET_A_NODE_NODEPORT_LOCALHOST,
+			   node->nodeport_localhost);
 	if (node->has & NODE_NAME)
 		knl_put_string(msg, K8SNET_A_NODE_NAME,
 			       node->name ? node->name : "");

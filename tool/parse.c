@@ -81,6 +81,7 @@ const char *const frontend_words[] = {
 	[K8SNET_FRONTEND_EXTERNAL_IP] = "external-ip",
 	[K8SNET_FRONTEND_LB_IP] = "lb-ip",
 	[K8SNET_FRONTEND_NODE_PORT] = "node-port",
+	[K8SNET_FRONTEND_HOST_PORT] = "host-port",
 	NULL
 };
 

@@ -83,10 +83,16 @@ int parse_frontend(const char *s, uint8_t type, struct service *svc,
 		if (parse_proto(slash + 1, &proto, why))
 			goto out_free;
 	}
-	if (type == K8SNET_FRONTEND_NODE_PORT) {
+	if (type == K8SNET_FRONTEND_NODE_PORT ||
+	    (type == K8SNET_FRONTEND_HOST_PORT && !strchr(copy, ':'))) {
 		if (parse_port(copy, &fe.port, why))
 			goto out_free;
 	} else if (parse_addr_ports(copy, &fe, why)) {
+		goto out_free;
+	}
+	if (type == K8SNET_FRONTEND_HOST_PORT && (!proto || fe.port_end)) {
+		why_fail(why, "bad host-port '%.100s': [ADDR:]PORT/PROTO is meant",
+			 s);
 		goto out_free;
 	}
 	if (type == K8SNET_FRONTEND_CLUSTER_IP && (!fe.port || !proto)) {

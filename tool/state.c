@@ -106,7 +106,7 @@ static int finish_node(void *obj, struct why *why)
 	node->has = NODE_IP | NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE |
 		    NODE_CLUSTER_CIDR | NODE_FASTPATH | NODE_SERVICE_CIDR |
 		    NODE_DEAD_PORTS | NODE_UNASSIGNED_IPS | NODE_NAME |
-		    NODE_ZONE;
+		    NODE_ZONE | NODE_NODEPORT_LOCALHOST;
 	node_sort(node);
 	return 0;
 }

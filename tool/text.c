@@ -86,6 +86,13 @@ char *text_frontend(const struct frontend *fe, const struct service *svc)
 			return text_printf("%u", fe->port);
 		return text_printf("%u/%s", fe->port, text_proto(svc->proto));
 	}
+	if (fe->type == K8SNET_FRONTEND_HOST_PORT) {
+		text = fe->addr.len ? text_addr_port(&fe->addr, fe->port) :
+			text_printf("%u", fe->port);
+		s = text_printf("%s/%s", text, text_proto(svc->proto));
+		free(text);
+		return s;
+	}
 	if (fe->type != K8SNET_FRONTEND_CLUSTER_IP && first &&
 	    first->port == fe->port && first->port_end == fe->port_end)
 		return text_addr(&fe->addr);

@@ -17,7 +17,7 @@ _k8snetctl_devices()
 # Words of a verb, or what a word wants behind it
 _k8snetctl_words()
 {
-	local svc='vip node-port external-ip lb-ip ep scheduler affinity
+	local svc='vip node-port external-ip lb-ip host-port ep scheduler affinity
 		external-policy internal-policy source-range source-range-scope
 		no-endpoints on-removal dsr'
 
@@ -32,10 +32,10 @@ _k8snetctl_words()
 	nodeport-addresses) echo primary all; return ;;
 	nodeport-range) echo 30000-32767; return ;;
 	affinity) echo 10800; return ;;
-	antispoof) echo on off; return ;;
+	antispoof | nodeport-localhost) echo on off; return ;;
 	bridge) [ "$verb" = '' ] || { _k8snetctl_first bridge list; return; } ;;
 	port | dev) [ "$verb" = '' ] || { _k8snetctl_devices; return; } ;;
-	vip | node-port | external-ip | lb-ip | ep | source-range | via | \
+	vip | node-port | external-ip | lb-ip | host-port | ep | source-range | via | \
 	except | addr | mtu | mac | lladdr | ip | cluster-cidr | \
 	service-cidr | name | zone)
 		[ "$verb" = '' ] || return ;;
@@ -43,8 +43,8 @@ _k8snetctl_words()
 
 	case $object in
 	'')
-		echo node bridge port pod route masq svc ep lookup flow stats \
-			monitor save restore apply flush takeover help ;;
+		echo node bridge port pod route masq svc ep hostport lookup flow \
+			stats monitor save restore apply flush takeover help ;;
 	lookup)
 		[ "$nth" != 1 ] || echo tcp udp sctp ;;
 	stats)
@@ -63,7 +63,7 @@ _k8snetctl_words()
 			case $object in
 			node) echo set show help ;;
 			flow) echo list help ;;
-			pod | route | masq) echo add del list help ;;
+			pod | route | masq | hostport) echo add del list help ;;
 			bridge | port | svc | ep) echo add set del list show help ;;
 			esac
 			return
@@ -72,7 +72,7 @@ _k8snetctl_words()
 		node/set/*)
 			echo ip nodeport-addresses nodeport-range cluster-cidr \
 				service-cidr dead-ports unassigned-ips name zone \
-				fastpath ;;
+				nodeport-localhost fastpath ;;
 		bridge/add/1) ;;
 		bridge/*/1) _k8snetctl_first bridge list ;;
 		bridge/add/* | bridge/set/*) echo addr mtu lladdr ;;
@@ -89,6 +89,8 @@ _k8snetctl_words()
 		masq/add/1) ;;
 		masq/*/1) _k8snetctl_first masq list ;;
 		masq/add/*) echo except ;;
+		hostport/add/*) ;;
+		hostport/*/1) _k8snetctl_first hostport list ;;
 		svc/add/1) ;;
 		svc/*/1 | ep/*/1) _k8snetctl_first svc list ;;
 		svc/add/* | svc/set/*) echo "$svc" ;;

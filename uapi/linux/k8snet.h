@@ -209,6 +209,10 @@ enum k8snet_attr_node {
 	K8SNET_A_NODE_ZONE,		/* string, 63 bytes at most: what zone
 					 * hints call its zone; "": none
 					 */
+	K8SNET_A_NODE_NODEPORT_LOCALHOST, /* u8, 0 or 1; default 0: node ports
+					 * and host ports answer this node's own
+					 * processes on 127.0.0.1 and ::1, too
+					 */
 
 	__K8SNET_A_NODE_LAST,
 	K8SNET_A_NODE_MAX = __K8SNET_A_NODE_LAST - 1
@@ -310,6 +314,10 @@ enum k8snet_frontend_type {
 	K8SNET_FRONTEND_EXTERNAL_IP,
 	K8SNET_FRONTEND_LB_IP,
 	K8SNET_FRONTEND_NODE_PORT,	/* has no address */
+	K8SNET_FRONTEND_HOST_PORT,	/* without an address: every local one
+					 * but loopback; the client's address
+					 * is kept
+					 */
 
 	__K8SNET_FRONTEND_LAST,
 	K8SNET_FRONTEND_MAX = __K8SNET_FRONTEND_LAST - 1
@@ -318,10 +326,13 @@ enum k8snet_frontend_type {
 enum k8snet_attr_frontend {
 	K8SNET_A_FRONTEND_UNSPEC,
 	K8SNET_A_FRONTEND_TYPE,		/* u8, enum k8snet_frontend_type */
-	K8SNET_A_FRONTEND_ADDR,		/* binary; not for node ports */
+	K8SNET_A_FRONTEND_ADDR,		/* binary; not for node ports, may be
+					 * left out for host ports
+					 */
 	K8SNET_A_FRONTEND_PORT,		/* be16, not 0 */
 	K8SNET_A_FRONTEND_PORT_END,	/* be16, not 0: last port of a range;
-					 * default PORT; not for node ports. Of
+					 * default PORT; not for node and host
+					 * ports. Of
 					 * frontends of one address that have a
 					 * port, the one with fewest ports wins:
 					 * a single one, a range, then 1..65535
@@ -501,7 +512,8 @@ enum k8snet_attr_service {
 #define K8SNET_SERVICE_REPLACE_NODE_PORT	(1U << 3)
 #define K8SNET_SERVICE_REPLACE_ENDPOINT		(1U << 4)
 #define K8SNET_SERVICE_REPLACE_SOURCE_RANGE	(1U << 5)
-#define __K8SNET_SERVICE_REPLACE_ALL		0x3fU
+#define K8SNET_SERVICE_REPLACE_HOST_PORT	(1U << 6)
+#define __K8SNET_SERVICE_REPLACE_ALL		0x7fU
 
 enum k8snet_lookup_verdict {
 	K8SNET_LOOKUP_NONE,		/* no frontend: the packet goes on */
