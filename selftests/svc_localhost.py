@@ -155,6 +155,32 @@ def coexist(tap, c):
              "covers it", older)
 
 
+def shadowed(tap, c):
+    """What the tool says about listeners."""
+    def lists():
+        for family in 4, 6:
+            c.servers.listen(c["w0"], "shadow", "tcp", c.addr("w0", family),
+                             31003)
+            c.servers.listen(c["w0"], "shadow", "udp", LO[family], 31003)
+            c.servers.listen(c["w0"], "free", "tcp", c.addr("w0", family),
+                             31099)
+        out = c.tool("w0", "node shadowed").out
+        for family in 4, 6:
+            for words in (f"tcp listener {c.addr('w0', family)} port 31003 "
+                          "service near-tcp",
+                          f"udp listener {LO[family]} port 31003 service "
+                          "near-udp"):
+                check(words in out, f"no '{words}' in\n{out}")
+        check("31099" not in out, out)
+        c.tool("w0", "node set nodeport-localhost off")
+        out = c.tool("w0", "node shadowed").out
+        check("udp" not in out and "tcp" in out, out)
+        c.tool("w0", "node set nodeport-localhost on")
+
+    tap.case("others: the tool lists listeners that a node port shadows",
+             lists)
+
+
 def checksum(data):
     """Of the internet."""
     if len(data) % 2:
@@ -334,6 +360,7 @@ def main():
     c.everywhere("node set nodeport-localhost on\n")
     served(tap, c)
     coexist(tap, c)
+    shadowed(tap, c)
     attack(tap, c)
     host_ports(tap, c)
     c.everywhere("node set nodeport-localhost off\n")

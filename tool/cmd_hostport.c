@@ -3,7 +3,6 @@
  * Host ports: ports of this node that lead to one pod. Each is a service named
  * after its port, so that everything that is there for services is for them.
  */
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,7 +96,7 @@ static void print_plain(const struct service *svc)
 		printf(" pod %s", text);
 		free(text);
 	}
-	printf(" flows %" PRIu64 "\n", svc->flows);
+	printf(" flows %llu\n", (unsigned long long)svc->flows);
 }
 
 static int run_show(struct request *req)

@@ -190,10 +190,12 @@ const struct object cmd_node = {
 "                   [unassigned-ips reject|drop|pass] [name NAME|none] [zone ZONE|none]\n"
 "                   [nodeport-localhost on|off]\n"
 "                   [fastpath auto|established|off]\n"
-"k8snetctl node show\n",
+"k8snetctl node show\n"
+"k8snetctl node shadowed\n",
 	.verbs = (const struct verb[]) {
 		{ "set", parse_set, run_set },
 		{ "show", NULL, run_show },
+		{ "shadowed", NULL, run_shadowed },
 		{}
 	},
 	.fields = node_fields,

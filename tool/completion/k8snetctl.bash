@@ -61,7 +61,7 @@ _k8snetctl_words()
 	*)
 		[ -n "$verb" ] || {
 			case $object in
-			node) echo set show help ;;
+			node) echo set show shadowed help ;;
 			flow) echo list help ;;
 			pod | route | masq | hostport) echo add del list help ;;
 			bridge | port | svc | ep) echo add set del list show help ;;
