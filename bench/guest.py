@@ -332,16 +332,24 @@ class Bench:
             raise RuntimeError(f"{self.name} {row}: {delivered} of {count} "
                                "packets were delivered")
 
-    def rr_row(self, row, family):
-        mode, like, count, warm = RR_ROWS[row]
+    def rr_words(self, row, family, count):
+        """The command of a connection row."""
+        mode, like, _count, warm = RR_ROWS[row]
         client, _addr, dst, port, server, server_addr = self.ends(like, family)
-        text = run(RR, mode, f"client={client}", f"server={server}",
-                   f"dst={dst}", f"dport={port or 8080}",
-                   f"bind={server_addr}", "bport=8080", f"n={count}",
-                   f"warm={warm}")
-        done = json.loads(text)
-        self.record(row, family, 1, net=round(done["ns"] / done["n"]),
-                    packets=count, delivered=done["n"])
+        return (RR, mode, f"client={client}", f"server={server}",
+                f"dst={dst}", f"dport={port or 8080}",
+                f"bind={server_addr}", "bport=8080", f"n={count}",
+                f"warm={warm}")
+
+    def rr_cost(self, row, family):
+        """Nanoseconds for one connection or exchange."""
+        done = json.loads(run(*self.rr_words(row, family, RR_ROWS[row][2])))
+        return done["ns"] / done["n"]
+
+    def rr_row(self, row, family):
+        count = RR_ROWS[row][2]
+        self.record(row, family, 1, net=round(self.rr_cost(row, family)),
+                    packets=count, delivered=count)
 
     def prepare(self):
         make_links()

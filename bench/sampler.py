@@ -10,12 +10,12 @@ import signal
 import subprocess
 
 from cluster import run
-from guest import NODE_END, PACKET_ROWS, Sink
+from guest import NODE_END, PACKET_ROWS, RR_ROWS, Sink
 
 PERIOD = 25013          # instructions; a prime, not to beat with the packets
 PACKETS = 40000
 DATA = "/tmp/perf.data"
-SENDERS = ("kpktgend_0", "ksoftirqd/0")
+SENDERS = ("kpktgend_0", "ksoftirqd/0", "rr")
 
 
 def sampled(function):
@@ -52,6 +52,22 @@ def measure(bench):
         for row in PACKET_ROWS:
             if bench.wanted(row):
                 packet_row(bench, row, family, bench.flows[0])
+        for row in RR_ROWS:
+            if bench.wanted(row):
+                rr_row(bench, row, family)
+
+
+def rr_row(bench, row, family):
+    """Of a connection row there is no base: the figures are all there is."""
+    words = bench.rr_words(row, family, 3000)
+    seen = sampled(lambda: run(*words))
+    total = sum(seen.values())
+    cost = bench.rr_cost(row, family)
+    functions = [(name, round(count / total * cost), 100 * count / total)
+                 for name, count in seen.items()]
+    functions.sort(key=lambda entry: -entry[1])
+    bench.record(row, family, 1, net=round(cost), base=0, samples=total,
+                 functions=functions[:60])
 
 
 def packet_row(bench, row, family, flows):

@@ -2,7 +2,7 @@
 /*
  * The packets of known flows. Everything that is not plainly so is a miss and
  * goes to the stack untouched: fragments, IP options, a TTL that ends here,
- * SYN, FIN and RST, packets too big for the way out, devices with a queue or
+ * SYN and RST, packets too big for the way out, devices with a queue or
  * a program that must see the packet.
  */
 
@@ -11,6 +11,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <net/netfilter/nf_conntrack_acct.h>
+#include <net/netfilter/nf_conntrack_ecache.h>
 #include <net/netfilter/nf_conntrack_l4proto.h>
 #include <net/arp.h>
 #include <net/ndisc.h>
@@ -40,7 +41,7 @@ static bool flow_refresh(struct k8snet_net *kn, struct k8snet_flow *f)
 	WRITE_ONCE(f->refresh, jiffies + HZ);
 	if (f->proto == IPPROTO_TCP) {
 		timeout = READ_ONCE(nf_tcp_pernet(kn->net)->timeouts
-				    [TCP_CONNTRACK_ESTABLISHED]);
+				    [READ_ONCE(ct->proto.tcp.state)]);
 	} else {
 		if (!test_bit(IPS_ASSURED_BIT, &ct->status))
 			return false;
@@ -184,8 +185,7 @@ static __always_inline bool flow_usable(struct k8snet_net *kn,
 		return false;
 	if (unlikely(nf_ct_is_dying(f->ct) ||
 		     (f->proto == IPPROTO_TCP &&
-		      READ_ONCE(f->ct->proto.tcp.state) !=
-		      TCP_CONNTRACK_ESTABLISHED))) {
+		      !k8snet_flow_tcp_carried(READ_ONCE(f->ct->proto.tcp.state))))) {
 		k8snet_flow_remove(kn, f);
 		return false;
 	}
@@ -216,10 +216,64 @@ static __always_inline void packet_scrub(struct sk_buff *skb,
 	nf_reset_trace(skb);
 }
 
+/*
+ * TCP closes: conntrack's state, timeout and events, as its own table says for
+ * a segment with FIN and for one without, from either side. (Its judgement of
+ * sequence numbers is off, see k8snet_flow_publish().) RST is left to it.
+ */
+static noinline bool tcp_close_track(struct k8snet_net *kn,
+				     const struct k8snet_flow *f, bool fin)
+{
+	struct nf_conn *ct = f->ct;
+	u8 old, new;
+
+	spin_lock(&ct->lock);
+	old = ct->proto.tcp.state;
+	switch (old) {
+	case TCP_CONNTRACK_ESTABLISHED:
+		new = fin ? TCP_CONNTRACK_FIN_WAIT : old;
+		break;
+	case TCP_CONNTRACK_FIN_WAIT:
+	case TCP_CONNTRACK_CLOSE_WAIT:
+		new = fin ? TCP_CONNTRACK_LAST_ACK : TCP_CONNTRACK_CLOSE_WAIT;
+		break;
+	case TCP_CONNTRACK_LAST_ACK:
+		new = fin ? old : TCP_CONNTRACK_TIME_WAIT;
+		break;
+	default:
+		spin_unlock(&ct->lock);
+		return false;
+	}
+	WRITE_ONCE(ct->proto.tcp.state, new);
+	if (new != old && new == TCP_CONNTRACK_FIN_WAIT)
+		ct->proto.tcp.seen[f->dir].flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
+	spin_unlock(&ct->lock);
+
+	WRITE_ONCE(ct->timeout, nfct_time_stamp +
+		   READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[new]));
+	if (new != old) {
+		nf_conntrack_event_cache(IPCT_PROTOINFO, ct);
+		nf_ct_deliver_cached_events(ct);
+	}
+	return true;
+}
+
+/* True: conntrack need not see the segment. Context: BH off. */
+static __always_inline bool tcp_track(struct k8snet_net *kn,
+				      const struct k8snet_flow *f,
+				      const struct tcphdr *th)
+{
+	if (likely(!th->fin && READ_ONCE(f->ct->proto.tcp.state) ==
+			       TCP_CONNTRACK_ESTABLISHED))
+		return true;
+	return tcp_close_track(kn, f, th->fin);
+}
+
 /* Everything that counts a packet of a known flow. Context: BH off. */
 static __always_inline void flow_count(struct k8snet_net *kn,
 				       struct k8snet_flow *f,
-				       const struct sk_buff *skb)
+				       const struct sk_buff *skb,
+				       const bool tracked)
 {
 	struct k8snet_flow_stats *stats = this_cpu_ptr(f->stats);
 	unsigned int len = skb->len;
@@ -232,7 +286,7 @@ static __always_inline void flow_count(struct k8snet_net *kn,
 	u64_stats_inc(&stats->packets);
 	u64_stats_add(&stats->bytes, len);
 	u64_stats_update_end(&stats->syncp);
-	if (f->acct) {
+	if (!tracked && f->acct) {
 		atomic64_inc(&f->acct->packets);
 		atomic64_add(len, &f->acct->bytes);
 	}
@@ -315,9 +369,10 @@ static __always_inline unsigned int l4_len(u8 proto)
 				      sizeof(struct udphdr);
 }
 
+/* @tracked: conntrack has seen the packet, which holds the entry. */
 static __always_inline enum k8snet_flow_verdict
 flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
-	    const u8 family)
+	    const u8 family, const bool tracked)
 {
 	const unsigned int hlen = family == NFPROTO_IPV4 ?
 				  sizeof(struct iphdr) : sizeof(struct ipv6hdr);
@@ -339,8 +394,15 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 	    unlikely(skb_ensure_writable(skb, hlen + l4_len(f->proto))))
 		return K8SNET_FLOW_MISS;
 
+	/* The last that can turn out otherwise: it changes the connection. */
+	if (!tracked && f->proto == IPPROTO_TCP &&
+	    !tcp_track(kn, f, (void *)(skb_network_header(skb) + hlen)))
+		return K8SNET_FLOW_MISS;
+
 	translate(skb, skb_network_header(skb), f, family);
-	flow_count(kn, f, skb);
+	flow_count(kn, f, skb, tracked);
+	if (tracked)
+		nf_reset_ct(skb);
 	packet_scrub(skb, f);
 	if (f->peer) {
 		output_pod(skb, f);
@@ -379,12 +441,12 @@ static __always_inline bool headers_whole(struct sk_buff *skb, const bool ipv6)
 	return likely(skb_headlen(skb) >= most) || headers_pull(skb, ipv6);
 }
 
-/* Only UDP, and a TCP segment that neither opens nor closes. */
+/* Only UDP, and a TCP segment that neither opens nor breaks off. */
 static __always_inline bool l4_carried(const void *transport, u8 proto)
 {
 	if (proto == IPPROTO_TCP)
 		return !(tcp_flag_word(transport) &
-			 (TCP_FLAG_SYN | TCP_FLAG_FIN | TCP_FLAG_RST));
+			 (TCP_FLAG_SYN | TCP_FLAG_RST));
 	return proto == IPPROTO_UDP;
 }
 
@@ -420,7 +482,7 @@ rx_ipv4(struct k8snet_net *kn, struct sk_buff *skb)
 	    !length_settle(skb, ntohs(iph->tot_len),
 			   sizeof(*iph) + l4_len(f->proto)))
 		return K8SNET_FLOW_MISS;
-	return flow_output(kn, skb, f, NFPROTO_IPV4);
+	return flow_output(kn, skb, f, NFPROTO_IPV4, false);
 }
 
 static __always_inline enum k8snet_flow_verdict
@@ -447,7 +509,7 @@ rx_ipv6(struct k8snet_net *kn, struct sk_buff *skb)
 	    !length_settle(skb, ntohs(ip6h->payload_len) + sizeof(*ip6h),
 			   sizeof(*ip6h) + l4_len(f->proto)))
 		return K8SNET_FLOW_MISS;
-	return flow_output(kn, skb, f, NFPROTO_IPV6);
+	return flow_output(kn, skb, f, NFPROTO_IPV6, false);
 }
 
 enum k8snet_flow_verdict k8snet_flow_rx(struct k8snet_net *kn,
@@ -460,4 +522,13 @@ enum k8snet_flow_verdict k8snet_flow_rx(struct k8snet_net *kn,
 	if (skb->protocol == htons(ETH_P_IPV6))
 		return rx_ipv6(kn, skb);
 	return K8SNET_FLOW_MISS;
+}
+
+enum k8snet_flow_verdict k8snet_flow_output(struct k8snet_net *kn,
+					    struct sk_buff *skb,
+					    struct k8snet_flow *f)
+{
+	if (f->family == NFPROTO_IPV4)
+		return flow_output(kn, skb, f, NFPROTO_IPV4, true);
+	return flow_output(kn, skb, f, NFPROTO_IPV6, true);
 }

@@ -127,6 +127,46 @@ static inline bool k8snet_flow_may_touch(const struct sk_buff *skb)
 		!(skb->dev->priv_flags & IFF_TX_SKB_SHARING));
 }
 
+/* What is known of a flow besides its connection. */
+struct k8snet_flow_way {
+	struct k8snet_bridge *br;		/* that it leaves by */
+	const struct k8snet_pod *from;		/* NULL: by an uplink */
+	const struct k8snet_pod *to;		/* or else: */
+	struct k8snet_route *route;
+	int iif;				/* it comes in by */
+	u32 gen;				/* before all this was found */
+	u8 dir;					/* enum ip_conntrack_dir */
+};
+
+/* Memory for a flow, if there may be one more; NULL is counted. It becomes one
+ * of k8snet_flow_publish(), or is given back. Context: RCU, BH off.
+ */
+struct k8snet_flow *k8snet_flow_alloc(struct k8snet_net *kn);
+void k8snet_flow_discard(struct k8snet_net *kn, struct k8snet_flow *f);
+/* Makes @f a flow of @ct, for k8snet_flow_output() or k8snet_flow_publish();
+ * holds no reference yet. False: there is no way that it could take.
+ * Context: RCU, BH off.
+ */
+bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
+		      const struct k8snet_flow_way *way);
+/* Puts it into the table, which owns it then. False: the flow is known, or its
+ * connection is over. Context: RCU, BH off; f->ct is confirmed.
+ */
+bool k8snet_flow_publish(struct k8snet_net *kn, struct k8snet_flow *f);
+/* May flows of the connection be learned from this packet? */
+bool k8snet_flow_may_learn(const struct nf_conn *ct,
+			   enum ip_conntrack_info info);
+/* Do packets that come in by that device find flows? If not, they will in a
+ * moment, if they may. Context: RCU.
+ */
+bool k8snet_flow_uplink(struct k8snet_net *kn, int ifindex);
+/* A packet of a flow that is not in the table, tracked by conntrack just now
+ * and otherwise as k8snet_flow_rx() checks it. Context: the same.
+ */
+enum k8snet_flow_verdict k8snet_flow_output(struct k8snet_net *kn,
+					    struct sk_buff *skb,
+					    struct k8snet_flow *f);
+
 /*
  * A packet leaves by bridge @br to @pod or by @route, accepted by everybody:
  * learns its flow if it may. @gen: kn->flow_gen as it was before @pod or
@@ -164,6 +204,15 @@ void k8snet_flow_net_pre_exit(struct k8snet_net *kn);
 void k8snet_flow_net_exit(struct k8snet_net *kn);
 /* Drops all flows. Context: may sleep. */
 void k8snet_flow_flush(struct k8snet_net *kn);
+
+/* Is a TCP connection in a state in which its flows carry packets? From
+ * established until both ends have closed.
+ */
+static inline bool k8snet_flow_tcp_carried(u8 state)
+{
+	return state >= TCP_CONNTRACK_ESTABLISHED &&
+	       state <= TCP_CONNTRACK_LAST_ACK;
+}
 
 /* fastpath.c uses these of flow.c. */
 void k8snet_flow_remove(struct k8snet_net *kn, struct k8snet_flow *f);

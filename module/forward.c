@@ -254,6 +254,15 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 	return NETDEV_TX_OK;
 }
 
+/* The stack has forwarded a packet from the bridge to where this @gen is. */
+static void note_routed(const struct k8snet_bridge *br,
+			const struct sk_buff *skb, u32 *routed, u32 gen)
+{
+	if (skb->skb_iif == br->dev->ifindex && !skb->sk &&
+	    READ_ONCE(*routed) != gen)
+		WRITE_ONCE(*routed, gen);
+}
+
 static netdev_tx_t xmit_unicast(struct k8snet_bridge *br, struct sk_buff *skb,
 				u8 family)
 {
@@ -270,12 +279,15 @@ static netdev_tx_t xmit_unicast(struct k8snet_bridge *br, struct sk_buff *skb,
 	    ipv6_addr_type(&dst.in6) & IPV6_ADDR_LINKLOCAL)
 		pod = k8snet_pod_lookup_lladdr_rcu(br, eth_hdr(skb)->h_dest);
 	if (likely(pod && pod->port->br == br)) {
+		note_routed(br, skb,
+			    &pod->routed_gen[k8snet_family_index(family)], gen);
 		k8snet_flow_learn(br, skb, family, pod, NULL, gen);
 		return xmit_to_pod(br, skb, pod, family);
 	}
 
 	r = pod ? NULL : k8snet_route_lookup_rcu(kn, &dst, family);
 	if (r) {
+		note_routed(br, skb, &r->routed_gen, gen);
 		k8snet_flow_learn(br, skb, family, NULL, r, gen);
 		return xmit_to_node(br, skb, r);
 	}

@@ -237,6 +237,45 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 	return NF_ACCEPT;
 }
 
+/* Where a new flow goes. */
+static void decide(struct k8snet_net *kn, const struct sk_buff *skb,
+		   const struct nf_conntrack_tuple *t,
+		   const struct nf_hook_state *state,
+		   struct k8snet_decision *d)
+{
+	d->family = state->pf;
+	d->proto = t->dst.protonum;
+	d->saddr = t->src.u3;
+	d->daddr = t->dst.u3;
+	d->sport = t->src.u.all;
+	d->dport = t->dst.u.all;
+	if (state->hook == NF_INET_LOCAL_OUT)
+		d->origin = K8SNET_ORIGIN_NODE;
+	else
+		d->origin = k8snet_service_origin(kn, &d->saddr, d->family,
+						  k8snet_bridge_dev(state->in));
+	d->unpacked = state->hook == NF_INET_PRE_ROUTING &&
+		      k8snet_dsr_is_unpacked(skb, d->family);
+	k8snet_service_decide(kn, d);
+}
+
+unsigned int k8snet_nat_onepass(struct k8snet_net *kn,
+				const struct sk_buff *skb, struct nf_conn *ct,
+				const struct nf_hook_state *state)
+{
+	struct k8snet_decision d = {};
+
+	decide(kn, skb, &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, state, &d);
+	switch (d.verdict) {
+	case K8SNET_LOOKUP_ENDPOINT:
+		return translate(kn, skb, ct, &d);
+	case K8SNET_LOOKUP_NONE:
+		return nf_nat_alloc_null_binding(ct, state->hook);
+	default:
+		return NF_REPEAT;
+	}
+}
+
 static unsigned int new_flow(struct sk_buff *skb,
 			     const struct nf_hook_state *state)
 {
@@ -256,20 +295,7 @@ static unsigned int new_flow(struct sk_buff *skb,
 	    t->dst.protonum != IPPROTO_SCTP)
 		return NF_ACCEPT;
 
-	d.family = state->pf;
-	d.proto = t->dst.protonum;
-	d.saddr = t->src.u3;
-	d.daddr = t->dst.u3;
-	d.sport = t->src.u.all;
-	d.dport = t->dst.u.all;
-	if (state->hook == NF_INET_LOCAL_OUT)
-		d.origin = K8SNET_ORIGIN_NODE;
-	else
-		d.origin = k8snet_service_origin(kn, &d.saddr, d.family,
-						 k8snet_bridge_dev(state->in));
-	d.unpacked = state->hook == NF_INET_PRE_ROUTING &&
-		     k8snet_dsr_is_unpacked(skb, d.family);
-	k8snet_service_decide(kn, &d);
+	decide(kn, skb, t, state, &d);
 	return act(kn, skb, ct, &d, state);
 }
 

@@ -14,10 +14,35 @@
 #include "netns.h"
 #include "pod.h"
 
+/* An address has 16 bytes and a family: one multiplication, and no call. Each
+ * new flow looks for two or three pods.
+ */
+static u32 pod_hash(const void *data, u32 len, u32 seed)
+{
+	const struct k8snet_pod_key *k = data;
+	const u32 *w = k->addr.all;
+
+	return k8snet_flow_fold(((u64)w[0] << 32 | w[1]) ^
+				k8snet_flow_secret[0],
+				((u64)w[2] << 32 | w[3]) ^
+				(k8snet_flow_secret[1] + seed + k->family));
+}
+
+static int pod_cmp(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct k8snet_pod_key *a = arg->key;
+	const struct k8snet_pod_addr *b = obj;
+
+	return !(k8snet_addr_equal(&a->addr, &b->key.addr) &&
+		 a->family == b->key.family);
+}
+
 static const struct rhashtable_params pod_params = {
 	.head_offset = offsetof(struct k8snet_pod_addr, hash),
 	.key_offset = offsetof(struct k8snet_pod_addr, key),
 	.key_len = sizeof(struct k8snet_pod_key),
+	.hashfn = pod_hash,
+	.obj_cmpfn = pod_cmp,
 	.automatic_shrinking = true,
 };
 

@@ -24,6 +24,10 @@ struct k8snet_pod {
 	struct hlist_node lladdr_node;	/* port->br->lladdrs */
 	u8 lladdr[ETH_ALEN];		/* constant */
 	u32 id;				/* kn->pod_ids */
+	/* kn->flow_gen when the stack last forwarded a packet from a pod to
+	 * it, by family; packets write, WRITE_ONCE.
+	 */
+	u32 routed_gen[2];
 	struct rcu_head rcu;
 };
 

@@ -13,6 +13,7 @@
 #include "flow.h"
 #include "netlink.h"
 #include "netns.h"
+#include "onepass.h"
 #include "pod.h"
 #include "stats.h"
 
@@ -219,6 +220,15 @@ static rx_handler_result_t port_rx(struct sk_buff **pskb)
 	if (unlikely(!netif_running(br->dev))) {
 		reason = K8SNET_STAT_BRIDGE_DOWN;
 		goto drop;
+	}
+
+	switch (k8snet_onepass_rx(port, skb)) {
+	case K8SNET_FLOW_POD:
+		return RX_HANDLER_ANOTHER;
+	case K8SNET_FLOW_CONSUMED:
+		return RX_HANDLER_CONSUMED;
+	case K8SNET_FLOW_MISS:
+		break;
 	}
 
 	switch (port_rx_frame(port, skb)) {

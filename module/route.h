@@ -16,6 +16,7 @@ struct k8snet_route {
 	struct net_device *bridge;	/* constant; goes only after the route */
 	int oif;			/* constant; 0: any */
 	u32 id;				/* kn->route_ids */
+	u32 routed_gen;			/* as of a pod (pod.h) */
 	struct dst_cache dst_cache;	/* towards via; per CPU */
 	struct rcu_head rcu;
 };

@@ -10,6 +10,7 @@
 #include <linux/version.h>
 
 #include <linux/netdevice.h>
+#include <linux/netfilter.h>
 #include <linux/skbuff.h>
 #include <net/genetlink.h>
 #include <net/inet_dscp.h>
@@ -115,6 +116,32 @@ static inline bool k8snet_dev_has_tc_egress(const struct net_device *dev)
 #else
 	return rcu_access_pointer(dev->tcx_egress);
 #endif
+}
+
+/* tc or netfilter ingress. */
+static inline bool k8snet_dev_has_ingress(const struct net_device *dev)
+{
+#ifdef CONFIG_NETFILTER_INGRESS
+	if (rcu_access_pointer(dev->nf_hooks_ingress))
+		return true;
+#endif
+#if !defined(CONFIG_NET_INGRESS)
+	return false;
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+	return rcu_access_pointer(dev->miniq_ingress);
+#else
+	return rcu_access_pointer(dev->tcx_ingress);
+#endif
+}
+
+/*
+ * Whom nf_nat asks, given the private pointer of one of its hooks: the first
+ * member of a structure that has no header (nf_nat_core.c, struct
+ * nf_nat_lookup_hook_priv; so from 4.18 to 7.2, look again for newer ones).
+ */
+static inline const struct nf_hook_entries *k8snet_compat_nat_entries(void *priv)
+{
+	return rcu_dereference(*(struct nf_hook_entries __rcu **)priv);
 }
 
 static inline bool k8snet_dev_has_nf_egress(const struct net_device *dev)
