@@ -58,7 +58,8 @@ static int node_fill(struct sk_buff *skb, const struct k8snet_msg *msg,
 	    (*c->name && nla_put_string(skb, K8SNET_A_NODE_NAME, c->name)) ||
 	    (*c->zone && nla_put_string(skb, K8SNET_A_NODE_ZONE, c->zone)) ||
 	    nla_put_u8(skb, K8SNET_A_NODE_NODEPORT_LOCALHOST,
-		       c->nodeport_localhost)) {
+		       c->nodeport_localhost) ||
+	    nla_put_u32(skb, K8SNET_A_NODE_FLOW_MAX, c->flow_max)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;
 	}
@@ -198,6 +199,7 @@ static int list_parse(const struct genl_info *info, int type, bool clear,
 static int conf_parse(const struct genl_info *info,
 		      struct k8snet_node_conf *conf)
 {
+	struct nlattr *flow_max = info->attrs[K8SNET_A_NODE_FLOW_MAX];
 	struct nlattr *clear = info->attrs[K8SNET_A_NODE_CLEAR];
 	u32 lists = clear ? nla_get_u32(clear) : 0;
 	struct nlattr **tb = info->attrs;
@@ -231,6 +233,15 @@ static int conf_parse(const struct genl_info *info,
 			 conf->service, &conf->n_service);
 	if (err)
 		return err;
+	if (flow_max) {
+		/* The policy's own range is one of 16 bits. */
+		if (nla_get_u32(flow_max) > K8SNET_FLOWS_MAX) {
+			NL_SET_ERR_MSG_ATTR(info->extack, flow_max,
+					    "more known flows than can be allowed");
+			return -ERANGE;
+		}
+		conf->flow_max = nla_get_u32(flow_max);
+	}
 	if (tb[K8SNET_A_NODE_FASTPATH])
 		conf->fastpath = nla_get_u8(tb[K8SNET_A_NODE_FASTPATH]);
 	if (tb[K8SNET_A_NODE_DEAD_PORTS])

@@ -39,6 +39,7 @@ const struct nla_policy k8snet_node_policy[K8SNET_A_NODE_MAX + 1] = {
 	[K8SNET_A_NODE_ZONE] = { .type = NLA_NUL_STRING,
 				 .len = K8SNET_ZONE_MAX },
 	[K8SNET_A_NODE_NODEPORT_LOCALHOST] = NLA_POLICY_MAX(NLA_U8, 1),
+	[K8SNET_A_NODE_FLOW_MAX] = { .type = NLA_U32 },
 };
 
 const struct nla_policy k8snet_bridge_policy[K8SNET_A_BRIDGE_MAX + 1] = {

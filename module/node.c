@@ -241,8 +241,11 @@ static void conf_replace(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 	struct k8snet_node_conf *old = k8snet_cfg_dereference(kn, kn->node);
 
 	rcu_assign_pointer(kn->node, conf);
-	/* Flows of a fast path that is off now are not to be used. */
-	if (old->fastpath != conf->fastpath)
+	/* Flows of a fast path that is off now are not to be used, and of one
+	 * that is to be smaller it is learned anew which.
+	 */
+	if (old->fastpath != conf->fastpath ||
+	    old->flow_max > conf->flow_max)
 		k8snet_flow_invalidate(kn);
 	kfree_rcu(old, rcu);
 }

@@ -109,7 +109,7 @@ port set veth1 antispoof off
 route add 10.200.1.0/24 via 10.240.0.22
 route add fd00:10:200:1::/64 via fd00:10:240::22
 masq add 10.200.0.0/16 except 10.0.0.0/8 except 192.168.0.0/16
-node set ip 10.240.0.20 nodeport-addresses 10.240.0.0/24 nodeport-range 30000-31999 cluster-cidr 10.200.0.0/16 fastpath established
+node set ip 10.240.0.20 nodeport-addresses 10.240.0.0/24 nodeport-range 30000-31999 cluster-cidr 10.200.0.0/16 fastpath established flow-max 1000
 svc add default/web:http vip 10.32.0.53:80/tcp vip [fd00:10:32::53]:80/tcp node-port 31088 external-ip 192.0.2.1 lb-ip 203.0.113.1 ep 10.200.0.2:80,weight=3,local ep [fd00:10:200::2]:80,not-ready scheduler maglev affinity 10800 external-policy local internal-policy local source-range 192.0.2.0/24 no-endpoints drop
 svc add "kube-system/kube dns" vip 10.32.0.10:53/udp ep 10.200.1.2:53,terminating,serving scheduler rr
 svc add empty node-port 31999/sctp

@@ -223,6 +223,9 @@ node set nodeport-range 0-5	not in 1..65535
 node set nodeport-addresses some	bad CIDR
 node set cluster-cidr 10.0.0.1/8	host bits
 node set fastpath on	auto, established, off
+node set flow-max -1	flow-max
+node set flow-max 4194305	flow-max
+node set flow-max	flow-max
 node show x	what is 'x'
 port set	the device
 port set eth0	what to set
@@ -322,6 +325,7 @@ node set ip none cluster-cidr none
 node set nodeport-addresses all nodeport-range 30000-32767
 node set nodeport-addresses 10.0.0.0/8,fd00::/8 cluster-cidr 10.200.0.0/16 cluster-cidr fd00::/48
 node set fastpath established
+node set flow-max 0
 node show
 port list
 port set nothing antispoof off

@@ -79,11 +79,11 @@ static int parse_word(struct node *node, const char *word, struct args *args,
 {
 	static const char *const words[] = {
 		"ip", "cluster-cidr", "service-cidr", "nodeport-addresses",
-		"nodeport-range",
+		"nodeport-range", "flow-max",
 	};
 	static const uint32_t bits[] = {
 		NODE_IP, NODE_CLUSTER_CIDR, NODE_SERVICE_CIDR,
-		NODE_NODEPORT_ADDRESSES, NODE_NODEPORT_RANGE,
+		NODE_NODEPORT_ADDRESSES, NODE_NODEPORT_RANGE, NODE_FLOW_MAX,
 	};
 	uint32_t seen = node->has;
 	const char *value;
@@ -125,7 +125,8 @@ static int parse_word(struct node *node, const char *word, struct args *args,
 		return why_no_more(why, word);
 	node->has |= bits[i];
 	/* Only lists may be continued. */
-	if (bits[i] & (NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE) & seen)
+	if (bits[i] & (NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE |
+		       NODE_FLOW_MAX) & seen)
 		return why_fail(why, "%s is given twice", word);
 	value = args_value(args, word, why);
 	if (!value)
@@ -141,6 +142,9 @@ static int parse_word(struct node *node, const char *word, struct args *args,
 				  value, why);
 	case NODE_NODEPORT_ADDRESSES:
 		return parse_nodeports(node, value, why);
+	case NODE_FLOW_MAX:
+		return parse_number(value, word, 0, K8SNET_FLOWS_MAX,
+				    &node->flow_max, why);
 	default:
 		return parse_range(value, &node->nodeport_min,
 				   &node->nodeport_max, why);
@@ -189,7 +193,7 @@ const struct object cmd_node = {
 "                   [service-cidr CIDR|none]... [dead-ports reject|drop|pass]\n"
 "                   [unassigned-ips reject|drop|pass] [name NAME|none] [zone ZONE|none]\n"
 "                   [nodeport-localhost on|off]\n"
-"                   [fastpath auto|established|off]\n"
+"                   [fastpath auto|established|off] [flow-max N]\n"
 "k8snetctl node show\n"
 "k8snetctl node shadowed\n",
 	.verbs = (const struct verb[]) {

@@ -32,6 +32,8 @@ const struct field node_fields[] = {
 	F(FIELD_LABEL, "zone", node, zone, NODE_ZONE, .max = K8SNET_ZONE_MAX),
 	F(FIELD_ENUM, "fastpath", node, fastpath, NODE_FASTPATH,
 	  .names = fastpath_names),
+	F(FIELD_U32, "flow-max", node, flow_max, NODE_FLOW_MAX,
+	  .max = K8SNET_FLOWS_MAX),
 	F(FIELD_ADDRS, "address", node, address, NODE_ADDRESS,
 	  .flags = FIELD_REPEAT | FIELD_ANSWER),
 	{}

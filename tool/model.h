@@ -47,6 +47,7 @@ enum {
 	NODE_NAME		= 1 << 9,
 	NODE_ZONE		= 1 << 10,
 	NODE_NODEPORT_LOCALHOST	= 1 << 11,
+	NODE_FLOW_MAX		= 1 << 12,
 };
 
 struct node {
@@ -57,6 +58,7 @@ struct node {
 	uint16_t nodeport_min, nodeport_max;	/* host byte order */
 	struct prefix_list cluster_cidr;
 	uint8_t fastpath;			/* enum k8snet_fastpath */
+	uint32_t flow_max;
 	struct addr_list address;
 	struct prefix_list service_cidr;
 	uint8_t dead_ports, unassigned_ips;	/* enum k8snet_no_endpoints */

@@ -61,6 +61,10 @@ void knl_node_decode(const struct nlmsghdr *nlh, struct node *node)
 			node->fastpath = knl_u8(attr);
 			node->has |= NODE_FASTPATH;
 			break;
+		case K8SNET_A_NODE_FLOW_MAX:
+			node->flow_max = knl_u32(attr);
+			node->has |= NODE_FLOW_MAX;
+			break;
 		case K8SNET_A_NODE_ADDRESS:
 			knl_addr(attr, LIST_ADD(&node->address));
 			break;
@@ -141,6 +145,8 @@ int knl_node_set(const struct node *node)
 			       node->zone ? node->zone : "");
 	if (node->has & NODE_FASTPATH)
 		knl_put_u8(msg, K8SNET_A_NODE_FASTPATH, node->fastpath);
+	if (node->has & NODE_FLOW_MAX)
+		knl_put_u32(msg, K8SNET_A_NODE_FLOW_MAX, node->flow_max);
 	if (clear)
 		knl_put_u32(msg, K8SNET_A_NODE_CLEAR, clear);
 	return knl_change(msg, NULL, 0);

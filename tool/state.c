@@ -15,6 +15,7 @@
 enum {
 	STATE_VERSION = 1,
 	NODEPORT_MIN = 30000,
+	FLOW_MAX = 262144,
 	NODEPORT_MAX = 32767,
 };
 
@@ -100,13 +101,16 @@ static int finish_node(void *obj, struct why *why)
 	    node->service_cidr.n > K8SNET_PREFIXES_MAX)
 		return why_fail(why, "more than %d prefixes in a list",
 				K8SNET_PREFIXES_MAX);
+	if (!(node->has & NODE_FLOW_MAX))
+		node->flow_max = FLOW_MAX;
 	if (!(node->has & NODE_UNASSIGNED_IPS))
 		node->unassigned_ips = K8SNET_NO_ENDPOINTS_DROP;
 	/* What else was left out is zero: primary, auto, empty lists. */
 	node->has = NODE_IP | NODE_NODEPORT_ADDRESSES | NODE_NODEPORT_RANGE |
 		    NODE_CLUSTER_CIDR | NODE_FASTPATH | NODE_SERVICE_CIDR |
 		    NODE_DEAD_PORTS | NODE_UNASSIGNED_IPS | NODE_NAME |
-		    NODE_ZONE | NODE_NODEPORT_LOCALHOST;
+		    NODE_ZONE | NODE_NODEPORT_LOCALHOST |
+		    NODE_FLOW_MAX;
 	node_sort(node);
 	return 0;
 }

@@ -72,7 +72,7 @@ _k8snetctl_words()
 		node/set/*)
 			echo ip nodeport-addresses nodeport-range cluster-cidr \
 				service-cidr dead-ports unassigned-ips name zone \
-				nodeport-localhost fastpath ;;
+				nodeport-localhost fastpath flow-max ;;
 		bridge/add/1) ;;
 		bridge/*/1) _k8snetctl_first bridge list ;;
 		bridge/add/* | bridge/set/*) echo addr mtu lladdr ;;

@@ -46,6 +46,7 @@ enum {
 	K8SNET_AFFINITY_MAX = 86400,	/* seconds of session affinity */
 	K8SNET_ZONE_MAX = 63,		/* a zone's name, without the NUL */
 	K8SNET_HINTS_MAX = 8,		/* hints of one kind of an endpoint */
+	K8SNET_FLOWS_MAX = 4194304,	/* known flows that may be allowed */
 };
 
 enum k8snet_cmd {
@@ -212,6 +213,10 @@ enum k8snet_attr_node {
 	K8SNET_A_NODE_NODEPORT_LOCALHOST, /* u8, 0 or 1; default 0: node ports
 					 * and host ports answer this node's own
 					 * processes on 127.0.0.1 and ::1, too
+					 */
+	K8SNET_A_NODE_FLOW_MAX,		/* u32; default 262144; directions of
+					 * connections that may be known flows;
+					 * 0 to K8SNET_FLOWS_MAX
 					 */
 
 	__K8SNET_A_NODE_LAST,
