@@ -2,7 +2,7 @@
 /*
  * The packets of known flows. Everything that is not plainly so is a miss and
  * goes to the stack untouched: fragments, IP options, a TTL that ends here,
- * SYN and RST, packets too big for the way out, devices with a queue or
+ * SYN, packets too big for the way out, devices with a queue or
  * a program that must see the packet.
  */
 
@@ -219,16 +219,26 @@ static __always_inline void packet_scrub(struct sk_buff *skb,
 /*
  * TCP closes: conntrack's state, timeout and events, as its own table says for
  * a segment with FIN and for one without, from either side. (Its judgement of
- * sequence numbers is off, see k8snet_flow_publish().) RST is left to it.
+ * sequence numbers is off, see k8snet_flow_publish().) An RST counts if it
+ * follows directly upon what its sender has sent: conntrack, which has not
+ * seen that, could not tell it from a forged one, and looks at all others.
  */
 static noinline bool tcp_close_track(struct k8snet_net *kn,
-				     const struct k8snet_flow *f, bool fin)
+				     const struct k8snet_flow *f,
+				     const struct tcphdr *th)
 {
 	struct nf_conn *ct = f->ct;
+	bool fin = th->fin;
 	u8 old, new;
 
+	if (th->rst && ntohl(th->seq) != READ_ONCE(f->seq_end))
+		return false;
 	spin_lock(&ct->lock);
 	old = ct->proto.tcp.state;
+	if (th->rst && k8snet_flow_tcp_carried(old)) {
+		new = TCP_CONNTRACK_CLOSE;
+		goto out;
+	}
 	switch (old) {
 	case TCP_CONNTRACK_ESTABLISHED:
 		new = fin ? TCP_CONNTRACK_FIN_WAIT : old;
@@ -244,6 +254,7 @@ static noinline bool tcp_close_track(struct k8snet_net *kn,
 		spin_unlock(&ct->lock);
 		return false;
 	}
+out:
 	WRITE_ONCE(ct->proto.tcp.state, new);
 	if (new != old && new == TCP_CONNTRACK_FIN_WAIT)
 		ct->proto.tcp.seen[f->dir].flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
@@ -253,20 +264,27 @@ static noinline bool tcp_close_track(struct k8snet_net *kn,
 		   READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[new]));
 	if (new != old) {
 		nf_conntrack_event_cache(IPCT_PROTOINFO, ct);
-		nf_ct_deliver_cached_events(ct);
+		if (nf_ct_ecache_exist(ct))
+			nf_ct_deliver_cached_events(ct);
 	}
 	return true;
 }
 
 /* True: conntrack need not see the segment. Context: BH off. */
 static __always_inline bool tcp_track(struct k8snet_net *kn,
-				      const struct k8snet_flow *f,
-				      const struct tcphdr *th)
+				      struct k8snet_flow *f,
+				      const struct tcphdr *th,
+				      unsigned int len)
 {
-	if (likely(!th->fin && READ_ONCE(f->ct->proto.tcp.state) ==
-			       TCP_CONNTRACK_ESTABLISHED))
-		return true;
-	return tcp_close_track(kn, f, th->fin);
+	const __be32 ends = TCP_FLAG_FIN | TCP_FLAG_RST;
+
+	if (unlikely(tcp_flag_word(th) & ends ||
+		     READ_ONCE(f->ct->proto.tcp.state) !=
+		     TCP_CONNTRACK_ESTABLISHED) &&
+	    !tcp_close_track(kn, f, th))
+		return false;
+	WRITE_ONCE(f->seq_end, ntohl(th->seq) + len - th->doff * 4 + th->fin);
+	return true;
 }
 
 /* Everything that counts a packet of a known flow. Context: BH off. */
@@ -396,7 +414,8 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 
 	/* The last that can turn out otherwise: it changes the connection. */
 	if (!tracked && f->proto == IPPROTO_TCP &&
-	    !tcp_track(kn, f, (void *)(skb_network_header(skb) + hlen)))
+	    !tcp_track(kn, f, (void *)(skb_network_header(skb) + hlen),
+		       skb->len - hlen))
 		return K8SNET_FLOW_MISS;
 
 	translate(skb, skb_network_header(skb), f, family);
@@ -441,12 +460,11 @@ static __always_inline bool headers_whole(struct sk_buff *skb, const bool ipv6)
 	return likely(skb_headlen(skb) >= most) || headers_pull(skb, ipv6);
 }
 
-/* Only UDP, and a TCP segment that neither opens nor breaks off. */
+/* Only UDP, and a TCP segment that does not open a connection. */
 static __always_inline bool l4_carried(const void *transport, u8 proto)
 {
 	if (proto == IPPROTO_TCP)
-		return !(tcp_flag_word(transport) &
-			 (TCP_FLAG_SYN | TCP_FLAG_RST));
+		return !(tcp_flag_word(transport) & TCP_FLAG_SYN);
 	return proto == IPPROTO_UDP;
 }
 

@@ -69,6 +69,7 @@ struct k8snet_flow {
 	struct nf_conn *ct;		/* a reference */
 
 	unsigned long refresh;		/* jiffies to look closer at; written */
+	u32 seq_end;			/* of TCP: after the last segment; written */
 	u8 lladdr[ETH_ALEN];		/* that it must come from */
 	bool offloads;			/* out does checksums and segmentation */
 	bool nexthop6;			/* nexthop is of IPv6 */

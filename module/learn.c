@@ -243,6 +243,7 @@ bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
 	f->refresh = jiffies + HZ;
 	f->stats = br->flow_stats;
 	f->acct = acct ? (void *)&acct->counter[way->dir] : NULL;
+	f->seq_end = 0;
 	f->packets = 0;
 	f->bytes = 0;
 	flow_set_tuples(f, &ct->tuplehash[way->dir].tuple,

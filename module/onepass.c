@@ -444,7 +444,6 @@ enum k8snet_flow_verdict k8snet_onepass_rx(struct k8snet_port *port,
 	memset(skb->cb, 0, max(sizeof(struct inet_skb_parm),
 			       sizeof(struct inet6_skb_parm)));
 	skb->dev = br->dev;
-	skb_reset_transport_header(skb);
 	verdict = nf_conntrack_in(skb, &state);
 	if (likely(verdict == NF_ACCEPT)) {
 		ret = tracked(kn, skb, &way, &state);
