@@ -229,40 +229,40 @@ static noinline bool tcp_close_track(struct k8snet_net *kn,
 {
 	struct nf_conn *ct = f->ct;
 	bool fin = th->fin;
-	u8 old, new;
+	u8 old, now;
 
 	if (th->rst && ntohl(th->seq) != READ_ONCE(f->seq_end))
 		return false;
 	spin_lock(&ct->lock);
 	old = ct->proto.tcp.state;
 	if (th->rst && k8snet_flow_tcp_carried(old)) {
-		new = TCP_CONNTRACK_CLOSE;
+		now = TCP_CONNTRACK_CLOSE;
 		goto out;
 	}
 	switch (old) {
 	case TCP_CONNTRACK_ESTABLISHED:
-		new = fin ? TCP_CONNTRACK_FIN_WAIT : old;
+		now = fin ? TCP_CONNTRACK_FIN_WAIT : old;
 		break;
 	case TCP_CONNTRACK_FIN_WAIT:
 	case TCP_CONNTRACK_CLOSE_WAIT:
-		new = fin ? TCP_CONNTRACK_LAST_ACK : TCP_CONNTRACK_CLOSE_WAIT;
+		now = fin ? TCP_CONNTRACK_LAST_ACK : TCP_CONNTRACK_CLOSE_WAIT;
 		break;
 	case TCP_CONNTRACK_LAST_ACK:
-		new = fin ? old : TCP_CONNTRACK_TIME_WAIT;
+		now = fin ? old : TCP_CONNTRACK_TIME_WAIT;
 		break;
 	default:
 		spin_unlock(&ct->lock);
 		return false;
 	}
 out:
-	WRITE_ONCE(ct->proto.tcp.state, new);
-	if (new != old && new == TCP_CONNTRACK_FIN_WAIT)
+	WRITE_ONCE(ct->proto.tcp.state, now);
+	if (now != old && now == TCP_CONNTRACK_FIN_WAIT)
 		ct->proto.tcp.seen[f->dir].flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
 	spin_unlock(&ct->lock);
 
 	WRITE_ONCE(ct->timeout, nfct_time_stamp +
-		   READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[new]));
-	if (new != old) {
+		   READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[now]));
+	if (now != old) {
 		nf_conntrack_event_cache(IPCT_PROTOINFO, ct);
 		if (nf_ct_ecache_exist(ct))
 			nf_ct_deliver_cached_events(ct);
