@@ -112,7 +112,7 @@ defaults()
 	expect "$(ks "$node" -j node show | python3 -c '
 import json, sys
 print(json.dumps(json.load(sys.stdin), sort_keys=True))')" \
-		'[{"address": [], "cluster-cidr": [], "dead-ports": "reject", "fastpath": "auto", "ip": [], "nodeport-addresses": "primary", "nodeport-localhost": false, "nodeport-range": "30000-32767", "service-cidr": [], "unassigned-ips": "drop"}]'
+		'[{"address": [], "cluster-cidr": [], "dead-ports": "reject", "fastpath": "auto", "flow-max": 262144, "ip": [], "nodeport-addresses": "primary", "nodeport-localhost": false, "nodeport-range": "30000-32767", "service-cidr": [], "unassigned-ips": "drop"}]'
 }
 
 set_all()
@@ -121,7 +121,8 @@ set_all()
 		nodeport-addresses 192.0.2.0/24,2001:db8::/32 \
 		nodeport-range 20000-20100 cluster-cidr 10.200.0.0/16 \
 		cluster-cidr fd00:10:200::/48 fastpath established \
-		service-cidr 10.32.0.0/16 dead-ports drop unassigned-ips pass
+		service-cidr 10.32.0.0/16 dead-ports drop unassigned-ips pass \
+		flow-max 5000
 	expect "$(shown ip)" "203.0.113.5 2001:db8:9::5" ip
 	expect "$(shown address)" "203.0.113.5 2001:db8:9::5" address
 	expect "$(shown nodeport-addresses)" 192.0.2.0/24,2001:db8::/32 \
@@ -133,6 +134,7 @@ set_all()
 	expect "$(shown service-cidr)" 10.32.0.0/16 service-cidr
 	expect "$(shown dead-ports)" drop dead-ports
 	expect "$(shown unassigned-ips)" pass unassigned-ips
+	expect "$(shown flow-max)" 5000 flow-max
 }
 
 # One word changes one thing.
@@ -141,7 +143,7 @@ set_one()	# WORD VALUE
 	local word words before=()
 
 	words=(ip nodeport-addresses nodeport-range cluster-cidr fastpath
-		service-cidr dead-ports unassigned-ips)
+		service-cidr dead-ports unassigned-ips flow-max)
 	set_all
 	for word in "${words[@]}"; do
 		before+=("$(shown "$word")")
@@ -219,7 +221,7 @@ flushed()
 	set_all
 	ks "$node" flush
 	expect_match "$(ks "$node" node show)" \
-		"^nodeport-addresses primary nodeport-range 30000-32767 dead-ports reject unassigned-ips drop nodeport-localhost off fastpath auto *$"
+		"^nodeport-addresses primary nodeport-range 30000-32767 dead-ports reject unassigned-ips drop nodeport-localhost off fastpath auto flow-max 262144 *$"
 }
 
 # --- the address -------------------------------------------------------
@@ -500,6 +502,7 @@ run_test "fastpath alone" set_one fastpath off
 run_test "service-cidr alone" set_one service-cidr fd00:10:32::/112
 run_test "dead-ports alone" set_one dead-ports pass
 run_test "unassigned-ips alone" set_one unassigned-ips reject
+run_test "flow-max alone" set_one flow-max 100
 run_test "none empties a list" set_none
 run_test "a list replaces the old one" set_replaces
 NOT_UNICAST="node ip is not a unicast address of global scope"
