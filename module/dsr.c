@@ -110,7 +110,8 @@ static const struct nf_conn *flow_of(struct k8snet_net *kn,
 	const struct nf_conn *ct = nf_ct_get(skb, &ctinfo);
 
 	/* Most packets are from a pod, or replies. */
-	if (!READ_ONCE(kn->n_dsr) || !ct || skb->sk || CTINFO2DIR(ctinfo) != IP_CT_DIR_ORIGINAL ||
+	if (!READ_ONCE(kn->n_dsr) || !ct || skb->sk ||
+	    CTINFO2DIR(ctinfo) != IP_CT_DIR_ORIGINAL ||
 	    !k8snet_dsr_has(kn, ct))
 		return NULL;
 	return ct;
@@ -332,8 +333,8 @@ static bool unpack(struct sk_buff *skb, unsigned int ohl, unsigned int len)
 /*
  * The packet that the rest of PRE_ROUTING sees, from defragmentation on, is the
  * client's. Only what is for a service that says so is unpacked; other tunnels
- * are left to whom they belong to. Who can send such a packet could send what is
- * inside of it as well: nothing is trusted that is in it.
+ * are left to whom they belong to. A pod cannot send one. Anybody else who can
+ * could send what is inside of it as well: nothing is trusted that is in it.
  */
 unsigned int k8snet_dsr_receive(void *priv, struct sk_buff *skb,
 				const struct nf_hook_state *state)
@@ -357,8 +358,18 @@ unsigned int k8snet_dsr_receive(void *priv, struct sk_buff *skb,
 	}
 	if (!len)
 		return NF_ACCEPT;
-	if (!unpack(skb, ohl, len))
+	/* Pods do not send such packets, and what is inside of one has no
+	 * sender that the port could have checked. This is the last place to
+	 * see where it came from: the node that it goes to cannot.
+	 */
+	if (k8snet_bridge_dev(state->in)) {
+		k8snet_drop_note(kn, skb, K8SNET_STAT_SPOOFED, NULL);
 		return NF_DROP;
+	}
+	if (!unpack(skb, ohl, len)) {
+		k8snet_drop_note(kn, skb, K8SNET_STAT_NOMEM, NULL);
+		return NF_DROP;
+	}
 	if (state->pf == NFPROTO_IPV4) {
 		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
 		IPCB(skb)->iif = skb->skb_iif;

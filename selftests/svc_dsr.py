@@ -6,6 +6,7 @@ endpoint's, from the address that it asked.
 import os
 import select
 import socket
+import struct
 import sys
 import time
 
@@ -178,6 +179,65 @@ def mtu(t, family):
         check(sock.recv(100).startswith(b"p10"), "no answer")
 
 
+def internet_sum(data):
+    """RFC 1071."""
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def packed_up(family, client):
+    """A datagram for the external IP that claims to be from CLIENT, as a node
+    packs it up, without the outer header."""
+    udp = struct.pack("!4H", 4444, 80, 8 + 4, 0) + b"who?"
+    addrs = b"".join(socket.inet_pton(
+        socket.AF_INET6 if family == 6 else socket.AF_INET, addr)
+        for addr in (client, external(family)))
+    if family == 6:
+        pseudo = addrs + struct.pack("!II", len(udp), 17)
+        udp = udp[:6] + struct.pack("!H", internet_sum(pseudo + udp)) + udp[8:]
+        return struct.pack("!IHBB", 6 << 28, len(udp), 17, 64) + addrs + udp
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0)
+    return head[:10] + struct.pack("!H", internet_sum(head + addrs)) + \
+        addrs + udp
+
+
+def forged(t, family):
+    """From the outside it is unpacked, like any packet from there; what a pod
+    packs up does not get past its node, wherever it is sent.
+    """
+    af = socket.AF_INET6 if family == 6 else socket.AF_INET
+    proto = 41 if family == 6 else 4
+    data = packed_up(family, t.c.addr("out", family))
+    received = t.c.stat("w1", "dsr_received")
+    with t.c["out"].socket(af, socket.SOCK_RAW, proto) as sock:
+        sock.sendto(data, (t.c.addr("w1", family), 0))
+    wait_for("the outside's packet is unpacked",
+             lambda: t.c.stat("w1", "dsr_received") == received + 1)
+    for number, to in enumerate(("w1", "w0", "p10"), 1):
+        spoofed = t.c.stat("w0", "spoofed")
+        with t.c["p00"].socket(af, socket.SOCK_RAW, proto) as sock:
+            sock.sendto(data, (t.c.addr(to, family), 0))
+        wait_for(f"the pod's packet to {to} is dropped",
+                 lambda before=spoofed:
+                 t.c.stat("w0", "spoofed") == before + 1)
+        expect(t.c.stat("w1", "dsr_received"), received + 1,
+               f"unpacked after {number} from a pod")
+    # Other tunnels of a pod are its own business.
+    other = data.replace(socket.inet_pton(af, external(family)),
+                         socket.inet_pton(af, t.c.addr("out", family)))
+    spoofed = t.c.stat("w0", "spoofed")
+    with t.c["p00"].socket(af, socket.SOCK_RAW, proto) as sock, \
+            t.c["p10"].socket(af, socket.SOCK_RAW, proto) as end:
+        end.settimeout(5)
+        sock.sendto(other, (t.c.addr("p10", family), 0))
+        # Raw sockets of IPv4 get the outer header as well.
+        expect(end.recv(2000)[0 if family == 6 else 20:], other,
+               "a tunnel of another kind")
+    expect(t.c.stat("w0", "spoofed"), spoofed, "packets called forged")
+
+
 def words(t):
     """Where it cannot be, and what lookup says."""
     check("for TCP and UDP" in t.c.tool(
@@ -208,6 +268,8 @@ def main():
                    "connection", remembered, t, family)
         t.tap.case(f"IPv{family}: a packet too big for the way in a packet is "
                    "answered with the right MTU", mtu, t, family)
+        t.tap.case(f"IPv{family}: a pod cannot pack up what claims to be from "
+                   "somebody else", forged, t, family)
     t.tap.case("not for SCTP, and lookup says it", words, t)
     t.tap.end()
 
