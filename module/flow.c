@@ -264,23 +264,6 @@ static struct notifier_block netdev_nb = {
 
 /* ---- new flows ---- */
 
-/* Whether the flow is known as it is: the packet was one that goes to the
- * stack all the same, a fragment for one. An outdated one makes room.
- */
-static bool flow_is_known(struct k8snet_net *kn, const struct k8snet_flow *f)
-{
-	struct k8snet_flow *old;
-
-	old = f->family == NFPROTO_IPV4 ? k8snet_flow_lookup4(kn, &f->key4) :
-					  k8snet_flow_lookup6(kn, &f->key6);
-	if (!old)
-		return false;
-	if (old->gen == f->gen && old->ct == f->ct)
-		return true;
-	k8snet_flow_remove(kn, old);
-	return false;
-}
-
 static bool flow_insert(struct k8snet_net *kn, struct k8snet_flow *f)
 {
 	if (f->family == NFPROTO_IPV4)
@@ -324,8 +307,7 @@ bool k8snet_flow_publish(struct k8snet_net *kn, struct k8snet_flow *f)
 {
 	struct nf_conn *ct = f->ct;
 
-	if (flow_is_known(kn, f) ||
-	    !refcount_inc_not_zero(&ct->ct_general.use))
+	if (!refcount_inc_not_zero(&ct->ct_general.use))
 		return false;
 	/* conntrack will not see all segments: it is not to judge the rest by
 	 * their sequence numbers.

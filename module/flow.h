@@ -150,8 +150,13 @@ void k8snet_flow_discard(struct k8snet_net *kn, struct k8snet_flow *f);
  */
 bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
 		      const struct k8snet_flow_way *way);
-/* Puts it into the table, which owns it then. False: the flow is known, or its
- * connection is over. Context: RCU, BH off; f->ct is confirmed.
+/* Is it in the table as it would be made now? One that is not up to date is
+ * taken out. To be asked before there is memory for it. Context: RCU, BH off.
+ */
+bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
+			  const struct k8snet_flow_way *way);
+/* Puts it into the table, which owns it then. False: somebody else just has, or
+ * its connection is over. Context: RCU, BH off; f->ct is confirmed.
  */
 bool k8snet_flow_publish(struct k8snet_net *kn, struct k8snet_flow *f);
 /* May flows of the connection be learned from this packet? */

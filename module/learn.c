@@ -70,33 +70,83 @@ static __wsum words_diff(const __be32 *from, const __be32 *to, unsigned int n)
 	return diff;
 }
 
+/* The ports as they are in a packet. */
+static __be32 tuple_ports(__be16 src, __be16 dst)
+{
+	const __be16 both[2] = { src, dst };
+	__be32 ports;
+
+	memcpy(&ports, both, sizeof(ports));
+	return ports;
+}
+
+static u32 iif_proto(int iif, u8 proto)
+{
+	return (u32)iif << 8 | proto;
+}
+
+static struct k8snet_flow_key4
+key4_make(const struct nf_conntrack_tuple *in, int iif)
+{
+	return (struct k8snet_flow_key4) {
+		.src = in->src.u3.ip,
+		.dst = in->dst.u3.ip,
+		.ports = tuple_ports(in->src.u.all, in->dst.u.all),
+		.iif_proto = iif_proto(iif, in->dst.protonum),
+	};
+}
+
+static struct k8snet_flow_key6
+key6_make(const struct nf_conntrack_tuple *in, int iif)
+{
+	return (struct k8snet_flow_key6) {
+		.src = in->src.u3.in6,
+		.dst = in->dst.u3.in6,
+		.ports = tuple_ports(in->src.u.all, in->dst.u.all),
+		.iif_proto = iif_proto(iif, in->dst.protonum),
+	};
+}
+
+/* Whatever goes to the stack all the same comes by here: fragments, or all of
+ * a flow whose device has a queue or a program. It is not to cost an
+ * allocation each.
+ */
+bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
+			  const struct k8snet_flow_way *way)
+{
+	const struct nf_conntrack_tuple *in = &ct->tuplehash[way->dir].tuple;
+	struct k8snet_flow_key4 key4;
+	struct k8snet_flow_key6 key6;
+	struct k8snet_flow *f;
+
+	if (nf_ct_l3num(ct) == NFPROTO_IPV4) {
+		key4 = key4_make(in, way->iif);
+		f = k8snet_flow_lookup4(kn, &key4);
+	} else {
+		key6 = key6_make(in, way->iif);
+		f = k8snet_flow_lookup6(kn, &key6);
+	}
+	if (!f)
+		return false;
+	if (f->gen == way->gen && f->ct == ct)
+		return true;
+	k8snet_flow_remove(kn, f);
+	return false;
+}
+
 /* The translation, from the two directions of the connection. */
 static void flow_set_tuples(struct k8snet_flow *f,
 			    const struct nf_conntrack_tuple *in,
 			    const struct nf_conntrack_tuple *back, int iif)
 {
-	const struct { __be16 src, dst; } in_ports = {
-		in->src.u.all, in->dst.u.all
-	}, out_ports = {
-		back->dst.u.all, back->src.u.all
-	};
+	__be32 ports = tuple_ports(in->src.u.all, in->dst.u.all);
 	unsigned int words = k8snet_addr_size(f->family) / 4;
-	u32 iif_proto = (u32)iif << 8 | f->proto;
-	__be32 ports;
 
-	memcpy(&ports, &in_ports, sizeof(ports));
-	memcpy(&f->ports, &out_ports, sizeof(f->ports));
-	if (f->family == NFPROTO_IPV4) {
-		f->key4.src = in->src.u3.ip;
-		f->key4.dst = in->dst.u3.ip;
-		f->key4.ports = ports;
-		f->key4.iif_proto = iif_proto;
-	} else {
-		f->key6.src = in->src.u3.in6;
-		f->key6.dst = in->dst.u3.in6;
-		f->key6.ports = ports;
-		f->key6.iif_proto = iif_proto;
-	}
+	f->ports = tuple_ports(back->dst.u.all, back->src.u.all);
+	if (f->family == NFPROTO_IPV4)
+		f->key4 = key4_make(in, iif);
+	else
+		f->key6 = key6_make(in, iif);
 	f->src = back->dst.u3;
 	f->dst = back->src.u3;
 	f->addr_diff = csum_add(words_diff(in->src.u3.ip6, f->src.ip6, words),
@@ -277,7 +327,7 @@ void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 					 &ct->tuplehash[way.dir].tuple.src.u3,
 					 family);
 	way.iif = ingress_ifindex(br, skb, way.from);
-	if (!way.iif)
+	if (!way.iif || k8snet_flow_is_known(kn, ct, &way))
 		return;
 	f = k8snet_flow_alloc(kn);
 	if (f && (!k8snet_flow_make(f, ct, &way) || !skb_is_translated(skb, f) ||

@@ -317,6 +317,8 @@ static void learn_back(struct k8snet_net *kn, struct nf_conn *ct,
 		back.iif = f->out->ifindex;
 	else
 		return;
+	if (k8snet_flow_is_known(kn, ct, &back))
+		return;
 	b = k8snet_flow_alloc(kn);
 	if (b && (!k8snet_flow_make(b, ct, &back) ||
 		  !k8snet_flow_publish(kn, b)))
@@ -333,7 +335,8 @@ static enum k8snet_flow_verdict output(struct k8snet_net *kn,
 	struct k8snet_flow once;
 	struct k8snet_flow *f = NULL;
 
-	if (k8snet_flow_may_learn(ct, info) && is_worth_it(ct, info))
+	if (k8snet_flow_may_learn(ct, info) && is_worth_it(ct, info) &&
+	    !k8snet_flow_is_known(kn, ct, way))
 		f = k8snet_flow_alloc(kn);
 	if (!f)
 		return k8snet_flow_make(&once, ct, way) ?
