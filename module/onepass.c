@@ -401,7 +401,7 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 	return output(kn, skb, ct, info, way);
 
 drop:
-	kfree_skb(skb);
+	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 	return K8SNET_FLOW_CONSUMED;
 }
 
@@ -451,7 +451,7 @@ enum k8snet_flow_verdict k8snet_onepass_rx(struct k8snet_port *port,
 	if (likely(verdict == NF_ACCEPT)) {
 		ret = tracked(kn, skb, &way, &state);
 	} else {
-		kfree_skb(skb);
+		kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
 		ret = K8SNET_FLOW_CONSUMED;
 	}
 	if (ret == K8SNET_FLOW_MISS)
