@@ -7,6 +7,7 @@
 #include <net/netfilter/nf_nat.h>
 
 #include "bridge.h"
+#include "chain.h"
 #include "dsr.h"
 #include "hooks.h"
 #include "invalid.h"
@@ -141,6 +142,7 @@ int k8snet_hooks_get(struct k8snet_net *kn)
 	if (err)
 		goto err_nat;
 	kn->hook_users = 1;
+	k8snet_chain_learn(net);
 	return 0;
 
 err_nat:

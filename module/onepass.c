@@ -23,107 +23,14 @@
 #include <net/netfilter/nf_conntrack_seqadj.h>
 #include <net/netfilter/nf_nat.h>
 
+#include "chain.h"
 #include "dsr.h"
-#include "hooks.h"
-#include "invalid.h"
 #include "masq.h"
 #include "nat.h"
 #include "node.h"
 #include "onepass.h"
 
 /* ---- whether anybody else wants to see packets ---- */
-
-enum {
-	SEEN_DEFRAG = BIT(0),
-	SEEN_CONNTRACK = BIT(1),
-	SEEN_NAT = BIT(2),
-	SEEN_OURS = BIT(3),
-	SEEN_LSM = BIT(4),
-	SEEN_OPTIONAL = SEEN_DEFRAG | SEEN_LSM | SEEN_OURS,
-};
-
-/* Is our hook the only one that nf_nat asks? */
-static bool nat_is_ours(void *priv, nf_hookfn *hook)
-{
-	const struct nf_hook_entries *e = k8snet_compat_nat_entries(priv);
-
-	return e && e->num_hook_entries == 1 && e->hooks[0].hook == hook;
-}
-
-/* Who a hook belongs to, by its place; 0: not to conntrack, nf_nat or us.
- * Those of nf_tables and BPF say what they are, wherever they are.
- */
-static unsigned int hook_owner(const struct nf_hook_ops *ops, void *priv,
-			       unsigned int hook)
-{
-	if (ops->hook_ops_type != NF_HOOK_OP_UNDEFINED)
-		return 0;
-	/* Ours are about other packets: packed up, invalid, from a node. */
-	if (ops->hook == k8snet_forward_prerouting ||
-	    ops->hook == k8snet_dsr_receive ||
-	    ops->hook == k8snet_invalid_adopt ||
-	    ops->hook == k8snet_invalid_leave)
-		return SEEN_OURS;
-	if (hook == NF_INET_POST_ROUTING) {
-		/* AppArmor's, which lets packets pass that have no mark of
-		 * its own (packet_plain()) and no socket.
-		 */
-		if (ops->priority == NF_IP_PRI_SELINUX_FIRST)
-			return SEEN_LSM;
-		if (ops->priority == NF_IP_PRI_CONNTRACK_CONFIRM)
-			return SEEN_CONNTRACK;
-		return ops->priority == NF_IP_PRI_NAT_SRC &&
-		       nat_is_ours(priv, k8snet_masq_hook) ? SEEN_NAT : 0;
-	}
-	switch (ops->priority) {
-	case NF_IP_PRI_CONNTRACK_DEFRAG:
-		return SEEN_DEFRAG;
-	case NF_IP_PRI_CONNTRACK:
-		return SEEN_CONNTRACK;
-	case NF_IP_PRI_NAT_DST:
-		return nat_is_ours(priv, k8snet_nat_hook) ? SEEN_NAT : 0;
-	}
-	return 0;
-}
-
-/* One of each, all of ours, and nobody else? Looked at anew for each packet: a list that
- * was compared by its address could be another one at the same address.
- */
-static bool hooks_plain(const struct nf_hook_entries *e, unsigned int hook,
-			unsigned int wanted)
-{
-	struct nf_hook_ops **ops;
-	unsigned int i, owner;
-
-	if (!e)
-		return false;
-	ops = nf_hook_entries_get_hook_ops(e);
-	for (i = 0; i < e->num_hook_entries; i++) {
-		owner = hook_owner(READ_ONCE(ops[i]), e->hooks[i].priv, hook);
-		if (!(owner & wanted))
-			return false;
-		if (owner != SEEN_OURS)
-			wanted &= ~owner;
-	}
-	return !(wanted & ~SEEN_OPTIONAL);
-}
-
-static bool netfilter_plain(const struct net *net, const u8 family)
-{
-	struct nf_hook_entries __rcu *const *hooks =
-		family == NFPROTO_IPV4 ? net->nf.hooks_ipv4 :
-					 net->nf.hooks_ipv6;
-	const struct nf_hook_entries *fwd;
-
-	fwd = rcu_dereference(hooks[NF_INET_FORWARD]);
-	return (!fwd || !fwd->num_hook_entries) &&
-	       hooks_plain(rcu_dereference(hooks[NF_INET_PRE_ROUTING]),
-			   NF_INET_PRE_ROUTING, SEEN_DEFRAG | SEEN_CONNTRACK |
-			   SEEN_NAT | SEEN_OURS) &&
-	       hooks_plain(rcu_dereference(hooks[NF_INET_POST_ROUTING]),
-			   NF_INET_POST_ROUTING, SEEN_CONNTRACK | SEEN_NAT |
-			   SEEN_OURS | SEEN_LSM);
-}
 
 static bool ipsec_plain(const struct net *net)
 {
@@ -435,7 +342,7 @@ enum k8snet_flow_verdict k8snet_onepass_rx(struct k8snet_port *port,
 		return K8SNET_FLOW_MISS;
 	if (!packet_plain(skb, state.pf) || !bridge_plain(br->dev) ||
 	    !routing_plain(kn->net, br->dev, state.pf) ||
-	    !ipsec_plain(kn->net) || !netfilter_plain(kn->net, state.pf))
+	    !ipsec_plain(kn->net) || !k8snet_chain_is_plain(kn->net, state.pf))
 		return K8SNET_FLOW_MISS;
 
 	k8snet_skb_addrs(skb, state.pf, &src, &dst);

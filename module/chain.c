@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whose netfilter hooks a packet would meet in the stack.
+ *
+ * A hook is known by its function. Those of conntrack and nf_nat are static
+ * in there, so that they are looked for by name in the hooks that are
+ * registered, once we have made sure that they are. What is found holds for as
+ * long as we are loaded: we use both modules, and defragmentation is used by
+ * conntrack. A name that is not found (another kernel's, or one without
+ * symbols) makes no chain plain, and every packet takes the stack's way.
+ */
+
+#include <linux/kallsyms.h>
+#include <linux/netfilter.h>
+
+#include "chain.h"
+#include "dsr.h"
+#include "hooks.h"
+#include "invalid.h"
+#include "bridge.h"
+#include "masq.h"
+#include "nat.h"
+
+/* A hook that may be there, or must, in the order of the priorities. */
+struct chain_step {
+	const char *names[2];	/* NULL: it is ours */
+	nf_hookfn *hook;	/* NULL: not learned */
+	nf_hookfn *asks;	/* of nf_nat: whom it may ask, and must */
+	bool must;
+};
+
+static struct chain_step pre_routing4[] = {
+	/* Ours are about other packets: packed up, invalid, from a node. */
+	{ .hook = k8snet_dsr_receive },
+	{ .names = { "ipv4_conntrack_defrag" } },
+	{ .names = { "ipv4_conntrack_in" }, .must = true },
+	{ .hook = k8snet_invalid_adopt },
+	{ .names = { "nf_nat_ipv4_pre_routing" }, .must = true,
+	  .asks = k8snet_nat_hook },
+	{ .hook = k8snet_forward_prerouting },
+};
+
+static struct chain_step pre_routing6[] = {
+	{ .hook = k8snet_dsr_receive },
+	{ .names = { "ipv6_defrag" } },
+	{ .names = { "ipv6_conntrack_in" }, .must = true },
+	{ .hook = k8snet_invalid_adopt },
+	{ .names = { "nf_nat_ipv6_in" }, .must = true,
+	  .asks = k8snet_nat_hook },
+	{ .hook = k8snet_forward_prerouting },
+};
+
+static struct chain_step post_routing4[] = {
+	/* It lets packets pass that have no security mark and no socket. */
+	{ .names = { "apparmor_ip_postroute", "apparmor_ipv4_postroute" } },
+	{ .names = { "nf_nat_ipv4_out" }, .must = true,
+	  .asks = k8snet_masq_hook },
+	{ .hook = k8snet_invalid_leave },
+	{ .names = { "nf_confirm", "ipv4_confirm" }, .must = true },
+};
+
+static struct chain_step post_routing6[] = {
+	{ .names = { "apparmor_ip_postroute", "apparmor_ipv6_postroute" } },
+	{ .names = { "nf_nat_ipv6_out" }, .must = true,
+	  .asks = k8snet_masq_hook },
+	{ .hook = k8snet_invalid_leave },
+	{ .names = { "nf_confirm", "ipv6_confirm" }, .must = true },
+};
+
+/* Is that the function's name? That of its module may follow. */
+static bool symbol_is(const char *symbol, const char *name)
+{
+	size_t len = name ? strlen(name) : 0;
+
+	return len && !strncmp(symbol, name, len) &&
+	       (!symbol[len] || symbol[len] == ' ');
+}
+
+static void steps_learn(struct chain_step *steps, unsigned int n,
+			nf_hookfn *hook)
+{
+	char symbol[KSYM_SYMBOL_LEN];
+	unsigned int i;
+
+	sprint_symbol_no_offset(symbol, (unsigned long)hook);
+	for (i = 0; i < n; i++)
+		if (symbol_is(symbol, steps[i].names[0]) ||
+		    symbol_is(symbol, steps[i].names[1]))
+			WRITE_ONCE(steps[i].hook, hook);
+}
+
+static void entries_learn(const struct nf_hook_entries *e,
+			  struct chain_step *steps, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; e && i < e->num_hook_entries; i++)
+		steps_learn(steps, n, e->hooks[i].hook);
+}
+
+/* Several at once write the same. */
+void k8snet_chain_learn(struct net *net)
+{
+	rcu_read_lock();
+	entries_learn(rcu_dereference(net->nf.hooks_ipv4[NF_INET_PRE_ROUTING]),
+		      pre_routing4, ARRAY_SIZE(pre_routing4));
+	entries_learn(rcu_dereference(net->nf.hooks_ipv6[NF_INET_PRE_ROUTING]),
+		      pre_routing6, ARRAY_SIZE(pre_routing6));
+	entries_learn(rcu_dereference(net->nf.hooks_ipv4[NF_INET_POST_ROUTING]),
+		      post_routing4, ARRAY_SIZE(post_routing4));
+	entries_learn(rcu_dereference(net->nf.hooks_ipv6[NF_INET_POST_ROUTING]),
+		      post_routing6, ARRAY_SIZE(post_routing6));
+	rcu_read_unlock();
+}
+
+/* Is our hook the only one that nf_nat asks? @priv: of a hook of nf_nat. */
+static bool nat_asks_only(void *priv, nf_hookfn *hook)
+{
+	const struct nf_hook_entries *e = k8snet_compat_nat_entries(priv);
+
+	return e && e->num_hook_entries == 1 && e->hooks[0].hook == hook;
+}
+
+/* Looked at anew for each packet: a list that was compared by its address
+ * could be another one at the same address.
+ */
+static bool entries_are(const struct nf_hook_entries *e,
+			const struct chain_step *step, unsigned int n)
+{
+	const struct chain_step *end = step + n;
+	unsigned int i;
+
+	if (!e)
+		return false;
+	for (i = 0; i < e->num_hook_entries; i++, step++) {
+		for (;; step++) {
+			if (step == end)
+				return false;
+			if (READ_ONCE(step->hook) == e->hooks[i].hook)
+				break;
+			if (step->must)
+				return false;
+		}
+		if (step->asks &&
+		    !nat_asks_only(e->hooks[i].priv, step->asks))
+			return false;
+	}
+	for (; step < end; step++)
+		if (step->must)
+			return false;
+	return true;
+}
+
+bool k8snet_chain_is_plain(const struct net *net, u8 family)
+{
+	bool ipv4 = family == NFPROTO_IPV4;
+	struct nf_hook_entries __rcu *const *hooks =
+		ipv4 ? net->nf.hooks_ipv4 : net->nf.hooks_ipv6;
+	const struct nf_hook_entries *fwd;
+
+	BUILD_BUG_ON(ARRAY_SIZE(pre_routing4) != ARRAY_SIZE(pre_routing6));
+	BUILD_BUG_ON(ARRAY_SIZE(post_routing4) != ARRAY_SIZE(post_routing6));
+	fwd = rcu_dereference(hooks[NF_INET_FORWARD]);
+	return (!fwd || !fwd->num_hook_entries) &&
+	       entries_are(rcu_dereference(hooks[NF_INET_PRE_ROUTING]),
+			   ipv4 ? pre_routing4 : pre_routing6,
+			   ARRAY_SIZE(pre_routing4)) &&
+	       entries_are(rcu_dereference(hooks[NF_INET_POST_ROUTING]),
+			   ipv4 ? post_routing4 : post_routing6,
+			   ARRAY_SIZE(post_routing4));
+}
