@@ -97,12 +97,15 @@ run_test "IPv6 datagrams are cut anew by their sender" udp_v6
 # A pod whose link takes less than the bridge was told to.
 small_port()	# ADDRESS
 {
+	expect_match "$(ip -n "$w0" link show cnio0)" " mtu 1500 "
 	forget "$p00"
 	expect_status 1 in_ns "$p00" ping -M "do" -s 1400 -c 3 -i 0.1 -W 1 "$1"
 	expect_match "$OUTPUT" "mtu ?= ?1280"
 	bulk "$p00" "$1"
 	bulk "$w0" "$1"
 }
+# Setting what is there would not be a change.
+ip -n "$w0" link set cnio0 mtu 1400
 ip -n "$w0" link set cnio0 mtu 1500
 ip -n "$p01" link set eth0 mtu 1280
 ip -n "$w0" link set "$(pod_port "$p01")" mtu 1280
