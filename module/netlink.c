@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 
 #include "bridge.h"
+#include "flow.h"
 #include "masq.h"
 #include "netlink.h"
 #include "node.h"
@@ -224,6 +225,8 @@ int k8snet_nl_flush_doit(struct sk_buff *skb, struct genl_info *info)
 	k8snet_masq_flush(kn);
 	k8snet_pod_flush(kn);
 	k8snet_route_flush(kn);
+	/* They are outdated by now, and would go by themselves. */
+	k8snet_flow_flush(kn);
 	err = k8snet_node_reset(kn);
 	k8snet_net_changed(kn);
 	k8snet_nl_notify(kn, K8SNET_CMD_FLUSH_NTF, flush_fill, NULL);

@@ -179,7 +179,8 @@ def flush(tap, c):
     def flushes():
         for _ in range(3):
             timed("flush", lambda: c.tool("w1", "flush"))
-            for what in "svc", "pod", "route", "masq", "bridge", "ep":
+            for what in ("svc", "pod", "route", "masq", "bridge", "ep",
+                         "flow"):
                 expect(c.tool("w1", f"{what} list").out, "", what)
             c.tool("w1", f"restore {path}")
         expect(c.tool("w1", "save").out, saved, "state")
