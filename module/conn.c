@@ -169,8 +169,7 @@ static bool must_move(const struct k8snet_conn *conn)
 /* Ends the connection for both of its ends. Context: process, BH on. */
 static void reset(struct k8snet_net *kn, const struct k8snet_conn *conn)
 {
-	if (conn->ep->proto != IPPROTO_TCP ||
-	    READ_ONCE(conn->ep->on_removal) != K8SNET_ON_REMOVAL_RESET ||
+	if (READ_ONCE(conn->ep->on_removal) != K8SNET_ON_REMOVAL_RESET ||
 	    !test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status))
 		return;
 	k8snet_reset_send(kn, conn->ct);

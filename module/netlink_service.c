@@ -488,10 +488,10 @@ static int settings_parse(const struct genl_info *info,
 		return -EINVAL;
 	}
 	if (spec->on_removal == K8SNET_ON_REMOVAL_RESET &&
-	    spec->proto != IPPROTO_TCP) {
+	    spec->proto == IPPROTO_UDP) {
 		NL_SET_ERR_MSG_ATTR(info->extack,
 				    tb[K8SNET_A_SERVICE_ON_REMOVAL],
-				    "only TCP connections can be reset");
+				    "UDP has no reset: its flows always move when their endpoint is removed");
 		return -EINVAL;
 	}
 	if (spec->on_removal && spec->proto == IPPROTO_UDP) {

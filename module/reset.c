@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Ends of connections whose endpoint is gone ("on-removal reset"): each end of
- * a TCP connection gets a reset that looks as if the other had sent it.
+ * a TCP connection gets a reset, each end of an SCTP association an ABORT, that
+ * looks as if the other had sent it.
  *
- * A reset is believed only with the very sequence number that is expected next
+ * An ABORT is believed if it has its receiver's verification tag (RFC 9260,
+ * 8.5.1), which conntrack has seen in INIT and INIT ACK. A reset is believed only with the very sequence number that is expected next
  * (RFC 5961, 3.2). conntrack knows it of a connection whose last packets took
  * the stack's way, but not of one in the fast path. So each end also gets a
  * segment that is too old, which it answers with what it expects (RFC 9293,
@@ -12,25 +14,39 @@
  * client's host, or by this node.
  */
 
+#include <linux/sctp.h>
 #include <linux/tcp.h>
 #include <net/ip.h>
 #include <net/ip6_checksum.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
 #include <net/route.h>
+#include <net/sctp/checksum.h>
 #include <net/tcp.h>
 
 #include "addr.h"
 #include "reset.h"
 
-/* One segment without data. */
+/* One TCP segment without data, or one SCTP packet with an ABORT chunk. */
 struct segment {
-	u8 family;
+	u8 family, proto;
 	union nf_inet_addr src, dst;
 	__be16 sport, dport;
-	u32 seq, ack;
-	bool rst;
+	u32 seq, ack;			/* TCP */
+	bool rst;			/* TCP */
+	__be32 vtag;			/* SCTP */
 };
+
+struct sctp_abort {
+	struct sctphdr head;
+	struct sctp_chunkhdr chunk;
+};
+
+static unsigned int segment_len(const struct segment *s)
+{
+	return s->proto == IPPROTO_TCP ? sizeof(struct tcphdr) :
+					 sizeof(struct sctp_abort);
+}
 
 static void put_tcp(struct sk_buff *skb, const struct segment *s)
 {
@@ -55,6 +71,30 @@ static void put_tcp(struct sk_buff *skb, const struct segment *s)
 					    csum_partial(th, sizeof(*th), 0));
 }
 
+static void put_sctp(struct sk_buff *skb, const struct segment *s)
+{
+	struct sctp_abort *abort;
+
+	skb_reset_transport_header(skb);
+	abort = skb_put_zero(skb, sizeof(*abort));
+	abort->head.source = s->sport;
+	abort->head.dest = s->dport;
+	abort->head.vtag = s->vtag;
+	abort->chunk.type = SCTP_CID_ABORT;
+	abort->chunk.length = htons(sizeof(abort->chunk));
+	abort->head.checksum = sctp_compute_cksum(skb,
+						  skb_transport_offset(skb));
+	skb->ip_summed = CHECKSUM_UNNECESSARY;
+}
+
+static void put_segment(struct sk_buff *skb, const struct segment *s)
+{
+	if (s->proto == IPPROTO_TCP)
+		put_tcp(skb, s);
+	else
+		put_sctp(skb, s);
+}
+
 /* Routed as what the node itself sends, but from an address that may be
  * another's.
  */
@@ -63,7 +103,7 @@ static struct dst_entry *route_ipv4(struct net *net, const struct segment *s)
 	struct flowi4 fl4 = {
 		.saddr = s->src.ip,
 		.daddr = s->dst.ip,
-		.flowi4_proto = IPPROTO_TCP,
+		.flowi4_proto = s->proto,
 		.flowi4_flags = FLOWI_FLAG_ANYSRC,
 	};
 	struct rtable *rt = ip_route_output_key(net, &fl4);
@@ -76,7 +116,7 @@ static struct dst_entry *route_ipv6(struct net *net, const struct segment *s)
 	struct flowi6 fl6 = {
 		.saddr = s->src.in6,
 		.daddr = s->dst.in6,
-		.flowi6_proto = IPPROTO_TCP,
+		.flowi6_proto = s->proto,
 		.flowi6_flags = FLOWI_FLAG_ANYSRC,
 	};
 	struct dst_entry *dst = ip6_route_output(net, NULL, &fl6);
@@ -98,10 +138,10 @@ static void send_ipv4(struct net *net, struct sk_buff *skb,
 	iph->ihl = sizeof(*iph) / 4;
 	iph->frag_off = htons(IP_DF);
 	iph->ttl = READ_ONCE(net->ipv4.sysctl_ip_default_ttl);
-	iph->protocol = IPPROTO_TCP;
+	iph->protocol = s->proto;
 	iph->saddr = s->src.ip;
 	iph->daddr = s->dst.ip;
-	put_tcp(skb, s);
+	put_segment(skb, s);
 	skb->protocol = htons(ETH_P_IP);
 	ip_local_out(net, NULL, skb);
 }
@@ -115,11 +155,11 @@ static void send_ipv6(struct net *net, struct sk_buff *skb,
 	ip6h = skb_put_zero(skb, sizeof(*ip6h));
 	ip6_flow_hdr(ip6h, 0, 0);
 	ip6h->hop_limit = ip6_dst_hoplimit(skb_dst(skb));
-	ip6h->nexthdr = IPPROTO_TCP;
-	ip6h->payload_len = htons(sizeof(struct tcphdr));
+	ip6h->nexthdr = s->proto;
+	ip6h->payload_len = htons(segment_len(s));
 	ip6h->saddr = s->src.in6;
 	ip6h->daddr = s->dst.in6;
-	put_tcp(skb, s);
+	put_segment(skb, s);
 	skb->protocol = htons(ETH_P_IPV6);
 	ip6_local_out(net, NULL, skb);
 }
@@ -133,7 +173,7 @@ static void segment_send(struct net *net, const struct segment *s)
 	if (!dst)
 		return;
 	skb = alloc_skb(LL_MAX_HEADER + sizeof(struct ipv6hdr) +
-			sizeof(struct tcphdr), GFP_ATOMIC);
+			segment_len(s), GFP_ATOMIC);
 	if (!skb) {
 		dst_release(dst);
 		return;
@@ -148,6 +188,45 @@ static void segment_send(struct net *net, const struct segment *s)
 		send_ipv6(net, skb, s);
 }
 
+static void reset_tcp(struct net *net, struct nf_conn *ct,
+		      struct segment *client, struct segment *server)
+{
+	spin_lock(&ct->lock);
+	client->seq = ct->proto.tcp.seen[IP_CT_DIR_REPLY].td_end;
+	client->ack = ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].td_end;
+	spin_unlock(&ct->lock);
+	server->seq = client->ack;
+	server->ack = client->seq;
+
+	client->rst = true;
+	segment_send(net, client);
+	server->rst = true;
+	segment_send(net, server);
+
+	client->rst = false;
+	client->seq--;
+	segment_send(net, client);
+	server->rst = false;
+	server->seq--;
+	segment_send(net, server);
+}
+
+/* conntrack's tag of a direction is the one that packets in it must have; 0: it
+ * has not seen it.
+ */
+static void reset_sctp(struct net *net, struct nf_conn *ct,
+		       struct segment *client, struct segment *server)
+{
+	spin_lock(&ct->lock);
+	client->vtag = ct->proto.sctp.vtag[IP_CT_DIR_REPLY];
+	server->vtag = ct->proto.sctp.vtag[IP_CT_DIR_ORIGINAL];
+	spin_unlock(&ct->lock);
+	if (client->vtag)
+		segment_send(net, client);
+	if (server->vtag)
+		segment_send(net, server);
+}
+
 void k8snet_reset_send(struct k8snet_net *kn, struct nf_conn *ct)
 {
 	const struct nf_conntrack_tuple *in =
@@ -155,34 +234,20 @@ void k8snet_reset_send(struct k8snet_net *kn, struct nf_conn *ct)
 	const struct nf_conntrack_tuple *back =
 		&ct->tuplehash[IP_CT_DIR_REPLY].tuple;
 	struct segment client = {
-		.family = in->src.l3num,
+		.family = in->src.l3num, .proto = in->dst.protonum,
 		.src = in->dst.u3, .dst = in->src.u3,
-		.sport = in->dst.u.tcp.port, .dport = in->src.u.tcp.port,
+		.sport = in->dst.u.all, .dport = in->src.u.all,
 	};
 	struct segment server = {
-		.family = in->src.l3num,
+		.family = in->src.l3num, .proto = in->dst.protonum,
 		.src = back->dst.u3, .dst = back->src.u3,
-		.sport = back->dst.u.tcp.port, .dport = back->src.u.tcp.port,
+		.sport = back->dst.u.all, .dport = back->src.u.all,
 	};
 
 	local_bh_disable();
-	spin_lock(&ct->lock);
-	client.seq = ct->proto.tcp.seen[IP_CT_DIR_REPLY].td_end;
-	client.ack = ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].td_end;
-	spin_unlock(&ct->lock);
-	server.seq = client.ack;
-	server.ack = client.seq;
-
-	client.rst = true;
-	segment_send(kn->net, &client);
-	server.rst = true;
-	segment_send(kn->net, &server);
-
-	client.rst = false;
-	client.seq--;
-	segment_send(kn->net, &client);
-	server.rst = false;
-	server.seq--;
-	segment_send(kn->net, &server);
+	if (client.proto == IPPROTO_TCP)
+		reset_tcp(kn->net, ct, &client, &server);
+	else
+		reset_sctp(kn->net, ct, &client, &server);
 	local_bh_enable();
 }

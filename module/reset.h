@@ -8,7 +8,8 @@
 #include "netns.h"
 
 /*
- * Tells both ends of a translated TCP connection that it is over. Context:
+ * Tells both ends of a translated TCP connection or SCTP association that it is
+ * over. Context:
  * process context, BH on; @ct is referenced and out of conntrack's table, or
  * going.
  */

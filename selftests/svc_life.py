@@ -121,6 +121,35 @@ def reset(t, family, host, times):
     check(t.c.stat("w0", "conn_reset") >= before + 2, "it is not counted")
 
 
+def associations(t, pod, port):
+    """A server's, of this client port."""
+    with t.c[pod], open("/proc/thread-self/net/sctp/assocs",
+                        encoding="ascii") as file:
+        return [line for line in file if f" 8080 {port} " in
+                " ".join(line.split()) + " "]
+
+
+def reset_sctp(t, family, host):
+    """Both ends of an association are told."""
+    name = t.service(family, ["p10"], "on-removal reset", "sctp")
+    one = t.connect(host, family, proto="sctp")
+    check(associations(t, "p10", one.port), "no association at the server")
+    before = t.c.stat("w0", "conn_reset")
+    t.c.everywhere(f"ep del {name} {t.ep('p10', family)}\n")
+    check(select.select([one.sock], [], [], 5)[0],
+          "the client has heard nothing")
+    try:
+        data = one.sock.recv(10)
+    except OSError as error:
+        data = None
+        expect(error.errno, errno.ECONNRESET, "the client's error")
+    check(not data, f"data after the end: {data}")
+    one.sock.close()
+    wait_for("end of the server's association",
+             lambda: not associations(t, "p10", one.port), 5)
+    check(t.c.stat("w0", "conn_reset") > before, "it is not counted")
+
+
 def reset_spares(t, family):
     """Only connections of the endpoint that goes are ended."""
     name = t.service(family, ["p01", "p10"], "scheduler rr on-removal reset")
@@ -179,9 +208,7 @@ def refused_words(t):
     """What cannot be."""
     for words, text in (
             ("svc add x vip 10.32.0.250:80/udp on-removal reset",
-             "only TCP connections can be reset"),
-            ("svc add x vip 10.32.0.250:80/sctp on-removal reset",
-             "only TCP connections can be reset"),
+             "UDP has no reset"),
             ("svc add x vip 10.32.0.250:80/udp on-removal reschedule",
              "UDP flows always move")):
         done = t.c.tool("w0", words, status=1)
@@ -346,7 +373,10 @@ def main():
                "choice", reschedule, proto)
     t.each("removal: a SYN that was not answered goes to another endpoint",
            unanswered)
-    t.tap.case("removal: reset is for TCP, reschedule not for UDP",
+    for host in "p00", "w0", "out":
+        t.each("removal, reset: both ends of an SCTP association are told, "
+               f"from {host}", reset_sctp, host)
+    t.tap.case("removal: neither reset nor reschedule is for UDP",
                refused_words, t)
     for more, wanted in (("", "p01"), ("", "ECONNREFUSED"),
                          ("no-endpoints drop", "nobody")):

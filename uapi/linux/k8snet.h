@@ -436,7 +436,9 @@ enum k8snet_range_scope {
 /* What becomes of a connection whose endpoint is removed. */
 enum k8snet_on_removal {
 	K8SNET_ON_REMOVAL_KEEP,		/* it goes on, if the endpoint does */
-	K8SNET_ON_REMOVAL_RESET,	/* TCP: both ends get a reset */
+	K8SNET_ON_REMOVAL_RESET,	/* both ends get a reset or an ABORT;
+					 * not of UDP
+					 */
 	K8SNET_ON_REMOVAL_RESCHEDULE,	/* its next packet is a new flow */
 
 	__K8SNET_ON_REMOVAL_LAST,
