@@ -129,18 +129,33 @@ static void decide_endpoint(struct k8snet_net *kn, struct k8snet_decision *d)
 }
 
 /*
- * Node ports on loopback are for processes of this node whose packets have the
+ * Ports on loopback are for processes of this node whose packets have the
  * node's address by now (localhost.c); a question that only wants to know may
  * still have the client's own. Anything else that has loopback as its
  * destination comes from outside, and is dropped when it is routed.
  */
-static bool on_localhost(struct k8snet_net *kn, const struct k8snet_decision *d)
+static bool is_from_here(const struct k8snet_decision *d)
 {
-	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
-
-	return node->nodeport_localhost && d->origin == K8SNET_ORIGIN_NODE &&
-	       k8snet_localhost_addr(&d->daddr, d->family) &&
+	return d->origin == K8SNET_ORIGIN_NODE &&
 	       (d->dry || !k8snet_addr_loopback(&d->saddr, d->family));
+}
+
+static struct k8snet_frontend *frontend_of(struct k8snet_net *kn,
+					   const struct k8snet_decision *d)
+{
+	struct k8snet_frontend *fe;
+
+	if (k8snet_localhost_addr(&d->daddr, d->family))
+		return is_from_here(d) ?
+			k8snet_localhost_frontend_rcu(kn, &d->daddr, d->family,
+						      d->proto, d->dport) :
+			NULL;
+	fe = k8snet_frontend_lookup_rcu(kn, &d->daddr, d->family, d->proto,
+					d->dport);
+	if (!fe && d->unpacked)
+		fe = k8snet_frontend_lookup_node_port_rcu(kn, d->proto,
+							  d->dport);
+	return fe;
 }
 
 /* By enum k8snet_no_endpoints. */
@@ -176,14 +191,7 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 	const struct k8snet_plan *plan;
 	bool external, local;
 
-	d->fe = k8snet_frontend_lookup_rcu(kn, &d->daddr, d->family, d->proto,
-					   d->dport);
-	if (!d->fe && d->unpacked)
-		d->fe = k8snet_frontend_lookup_node_port_rcu(kn, d->proto,
-							     d->dport);
-	if (!d->fe && on_localhost(kn, d))
-		d->fe = k8snet_frontend_lookup_node_port_rcu(kn, d->proto,
-							     d->dport);
+	d->fe = frontend_of(kn, d);
 	if (!d->fe) {
 		decide_no_frontend(kn, d);
 		return;

@@ -4,6 +4,7 @@
 #include <linux/slab.h>
 
 #include "frontend.h"
+#include "localhost.h"
 #include "node.h"
 #include "service.h"
 
@@ -161,13 +162,26 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 	return vip ? range_lookup_rcu(vip, proto, ntohs(port)) : NULL;
 }
 
+/* A host port of 127.0.0.1 or ::1, which this node's processes alone may ask. */
+static bool on_localhost(const struct k8snet_frontend *fe)
+{
+	return fe->key.family &&
+	       k8snet_localhost_addr(&fe->key.addr, fe->key.family);
+}
+
+/* Loopback has no entry: its pings and its other ports are not ours. */
+static bool has_vip(const struct k8snet_frontend *fe)
+{
+	return fe->key.family && !on_localhost(fe);
+}
+
 static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 {
 	bool cluster = fe->type == K8SNET_FRONTEND_CLUSTER_IP;
 	struct k8snet_vip *vip;
 	int err;
 
-	if (!fe->key.family)
+	if (!has_vip(fe))
 		return 0;
 	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (vip) {
@@ -194,7 +208,7 @@ static void vip_put(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 	struct k8snet_ranges *ranges;
 	struct k8snet_vip *vip;
 
-	if (!fe->key.family)
+	if (!has_vip(fe))
 		return;
 	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (WARN_ON_ONCE(!vip))
@@ -328,21 +342,31 @@ static int frontend_publish(struct k8snet_net *kn, struct k8snet_frontend *fe)
 {
 	int err;
 
+	if (on_localhost(fe)) {
+		err = k8snet_localhost_get(kn);
+		if (err)
+			return err;
+	}
 	err = vip_get(kn, fe);
 	if (err)
-		return err;
+		goto err_localhost;
 	if (is_range(fe->key.port, fe->port_end))
 		err = range_publish(kn, fe);
 	else
 		err = rhashtable_insert_fast(&kn->frontends, &fe->hash,
 					     frontend_params);
-	if (err) {
-		vip_put(kn, fe);
-		return err;
-	}
+	if (err)
+		goto err_vip;
 	list_add_tail(&fe->node, &fe->svc->frontends);
 	fe->svc->n_frontends++;
 	return 0;
+
+err_vip:
+	vip_put(kn, fe);
+err_localhost:
+	if (on_localhost(fe))
+		k8snet_localhost_put(kn);
+	return err;
 }
 
 /*
@@ -361,6 +385,8 @@ void k8snet_frontend_unpublish(struct k8snet_net *kn,
 	list_del(&fe->node);
 	fe->svc->n_frontends--;
 	vip_put(kn, fe);
+	if (on_localhost(fe))
+		k8snet_localhost_put(kn);
 	kfree_rcu(fe, rcu);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Node ports on 127.0.0.1 and ::1, without route_localnet.
+ * Node ports and host ports on 127.0.0.1 and ::1, without route_localnet.
  *
  * A packet with a loopback address must not leave the node, nor may one come
  * in, and the kernel sees to that when it routes. So the client's address is
@@ -45,6 +45,20 @@ bool k8snet_localhost_addr(const union nf_inet_addr *addr, u8 family)
 	const union nf_inet_addr localhost = localhost_of(family);
 
 	return k8snet_addr_equal(addr, &localhost);
+}
+
+/* A host port of that very address is there whatever the setting says. */
+struct k8snet_frontend *
+k8snet_localhost_frontend_rcu(struct k8snet_net *kn,
+			      const union nf_inet_addr *addr, u8 family,
+			      u8 proto, __be16 port)
+{
+	struct k8snet_frontend *fe;
+
+	fe = k8snet_frontend_lookup_rcu(kn, addr, family, proto, port);
+	if (!fe && rcu_dereference(kn->node)->nodeport_localhost)
+		fe = k8snet_frontend_lookup_node_port_rcu(kn, proto, port);
+	return fe;
 }
 
 /*
@@ -171,8 +185,8 @@ static unsigned int localhost_out(void *priv, struct sk_buff *skb,
 	k8snet_skb_addrs(skb, state->pf, &t.src.u3, &t.dst.u3);
 	if (!k8snet_localhost_addr(&t.dst.u3, state->pf) ||
 	    !ports_get(skb, state->pf, &t, &thoff) ||
-	    !k8snet_frontend_lookup_node_port_rcu(kn, t.dst.protonum,
-						  t.dst.u.all))
+	    !k8snet_localhost_frontend_rcu(kn, &t.dst.u3, state->pf,
+					   t.dst.protonum, t.dst.u.all))
 		return NF_ACCEPT;
 	if (!k8snet_localhost_addr(&t.src.u3, state->pf)) {
 		/* The answers would not find back to this process; whoever
@@ -315,20 +329,39 @@ static const struct nf_hook_ops localhost_ops[] = {
 	},
 };
 
+int k8snet_localhost_get(struct k8snet_net *kn)
+{
+	int err = 0;
+
+	k8snet_assert_cfg(kn);
+	if (!kn->localhost_users)
+		err = nf_register_net_hooks(kn->net, localhost_ops,
+					    ARRAY_SIZE(localhost_ops));
+	if (!err)
+		kn->localhost_users++;
+	return err;
+}
+
+void k8snet_localhost_put(struct k8snet_net *kn)
+{
+	k8snet_assert_cfg(kn);
+	if (!--kn->localhost_users)
+		nf_unregister_net_hooks(kn->net, localhost_ops,
+					ARRAY_SIZE(localhost_ops));
+}
+
 int k8snet_localhost_set(struct k8snet_net *kn, bool on)
 {
 	int err = 0;
 
 	k8snet_assert_cfg(kn);
-	if (on == kn->localhost_hooks)
+	if (on == kn->localhost_nodeports)
 		return 0;
 	if (on)
-		err = nf_register_net_hooks(kn->net, localhost_ops,
-					    ARRAY_SIZE(localhost_ops));
+		err = k8snet_localhost_get(kn);
 	else
-		nf_unregister_net_hooks(kn->net, localhost_ops,
-					ARRAY_SIZE(localhost_ops));
+		k8snet_localhost_put(kn);
 	if (!err)
-		kn->localhost_hooks = on;
+		kn->localhost_nodeports = on;
 	return err;
 }

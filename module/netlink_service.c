@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 
 #include "conn.h"
+#include "localhost.h"
 #include "netlink.h"
 #include "netlink_service.h"
 #include "service.h"
@@ -261,6 +262,11 @@ static int frontend_parse(const struct nlattr *nla, u8 proto,
 		NL_SET_ERR_MSG_ATTR(extack, nla, "frontend needs an address");
 		return -EINVAL;
 	}
+	if (s->type == K8SNET_FRONTEND_HOST_PORT &&
+	    k8snet_addr_parse(tb[K8SNET_A_FRONTEND_ADDR], &s->key.addr,
+			      &s->key.family) &&
+	    k8snet_localhost_addr(&s->key.addr, s->key.family))
+		return 0;
 	return unicast_parse(tb[K8SNET_A_FRONTEND_ADDR], &s->key.addr,
 			     &s->key.family, extack);
 }

@@ -40,7 +40,8 @@ struct k8snet_net {
 	u32 genid;
 	/* Objects that need the packet hooks; hooks.c, cfg_lock. */
 	unsigned int hook_users;
-	bool localhost_hooks;		/* localhost.c, cfg_lock */
+	unsigned int localhost_users;	/* localhost.c, cfg_lock */
+	bool localhost_nodeports;	/* ... the setting is one of them */
 	siphash_key_t hash_key;		/* secret of this namespace; constant */
 	struct k8snet_stats __percpu *stats;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -ES
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 240
-"""Node ports on 127.0.0.1 and ::1, which are for processes of the node and for
-nobody else (CVE-2020-8558), and host ports.
+"""Node ports and host ports on 127.0.0.1 and ::1, which are for processes of the
+node and for nobody else (CVE-2020-8558), and other host ports.
 """
 import os
 import socket
@@ -233,14 +233,15 @@ def attack(tap, c):
              c.addr("out", 4), c.addr("out", 6)),
             ("a pod", link(c["p00"], "eth0", address(c["w0"], "cnio0")),
              c.addr("p00", 4), c.addr("p00", 6)))
+    ports = 7777, 31001, 31002, 8099, 8090
     for who, send, src4, src6 in rows:
         def nothing(send=send, src4=src4, src6=src6):
             before = len(c.servers.seen)
             for source in src4, "127.0.0.1", c.addr("w0", 4):
-                for port in 7777, 31001, 31002, 8099:
+                for port in ports:
                     send(0x0800, ip(source, "127.0.0.1", port))
             for source in src6, "::1", c.addr("w0", 6):
-                for port in 31001, 31002, 8099:
+                for port in ports[1:]:
                     send(0x86dd, ip6(source, "::1", port))
             # Behind them in the queue, and heard.
             gather([Ask(c["out"], "udp", c.addr("w0", 4), 31001)])
@@ -258,6 +259,80 @@ def attack(tap, c):
     tap.case("attack: route_localnet is off, on every device", lambda: check(
         all(c["w0"].sysctl(f"ipv4/conf/{dev}/route_localnet") == "0"
             for dev in ("all", "default", "eth0", "cnio0", "lo")), "on"))
+
+
+def loopback_host_ports(tap, c):
+    """Host ports of 127.0.0.1 and ::1, whatever the setting is."""
+    def pods(pod, before="hostport add ", after=""):
+        return "".join(f"{before}{endpoint(LO[f], 8090)}/{proto}{after} "
+                       f"{endpoint(c.addr(pod, f), 8080)}\n"
+                       for proto in ("tcp", "udp", "sctp") for f in (4, 6))
+
+    c.batch("w0", pods("p00"))
+    asks = {(p, f): lo_ask(c, p, f, 8090) for p in PROTOS for f in (4, 6)}
+    gather(list(asks.values()), timeout=7)
+    for (proto, family), one in asks.items():
+        tap.case(f"host port of loopback: {proto}, IPv{family}: a process of "
+                 "the node reaches the pod, which sees the node", answered,
+                 one, ("p00",), c.addr("w0", family))
+    asks = [Ask(c[host], proto, c.addr("w0", family), 8090)
+            for proto in PROTOS for family in (4, 6)
+            for host in ("out", "p01", "p00", "w0")]
+    gather(asks, timeout=7, width=24)
+    tap.case("host port of loopback: nobody else does, nor by another address",
+             lambda: expect({one.error or str(one) for one in asks},
+                            {"ECONNREFUSED"}))
+
+    def others():
+        for family in 4, 6:
+            c.servers.listen(c["w0"], "own", "tcp", LO[family], 8091)
+            for port, want in (8091, "own"), (8092, "ECONNREFUSED"), \
+                    (31001, "ECONNREFUSED"):
+                one = lo_ask(c, "tcp", family, port)
+                gather([one])
+                expect(one.name or one.error, want, f"port {port}")
+            out = c.tool("w0", f"lookup tcp {endpoint(LO[family], 4000)} "
+                         f"{endpoint(LO[family], 8090)}").out
+            check(f"host port {endpoint(LO[family], 8090)}" in out or
+                  f"hostport/{endpoint(LO[family], 8090)}/tcp" in out, out)
+            out = c.tool("w0", f"lookup tcp {endpoint(c.ip4('out'), 4000)} "
+                         "127.0.0.1:8090").out
+            check("hostport/" not in out, out)
+
+    tap.case("host port of loopback: other ports of loopback are left alone, "
+             "and lookup explains it", others)
+
+    def live():
+        """Flows while the pod is replaced."""
+        ones = [lo_ask(c, proto, family, 8090)
+                for proto in ("tcp", "sctp", "cudp") for family in (4, 6)]
+        for one in ones:
+            one.keep = True
+        gather(ones, timeout=7)
+        c.batch("w0", pods("p01", "svc set hostport/", " ep"))
+        again = [Ask(c["w0"], one.proto, one.addr, 8090, sock=one.sock)
+                 for one in ones]
+        gather(again, timeout=7)
+        expect([one.name or one.error for one in again],
+               ["p00"] * 4 + ["p01"] * 2, "who answers")
+        for one in ones:
+            one.sock.close()
+            new = lo_ask(c, one.proto, 6 if ":" in one.addr else 4, 8090)
+            gather([new])
+            expect(new.name or new.error, "p01", "a new flow")
+
+    tap.case("host port of loopback: TCP and SCTP survive a new pod, UDP and "
+             "new flows follow it", live)
+
+    def refused():
+        for words in (f"hostport add 127.0.0.2:8090/tcp {c.ip4('p00')}:80",
+                      "svc add x vip 127.0.0.1:80/tcp",
+                      "svc add x external-ip [::1]:80/tcp"):
+            check("not a global unicast address" in c.tool(
+                "w0", words, status=1).err, words)
+
+    tap.case("host port of loopback: no other address of it, and no other kind "
+             "of frontend", refused)
 
 
 def host_ports(tap, c):
@@ -311,6 +386,7 @@ def host_ports(tap, c):
     def words():
         out = c.tool("w0", "hostport list").out
         for line in (f"8099/tcp pod {c.ip4('p00')}:8080",
+                     f"127.0.0.1:8090/tcp pod {c.ip4('p01')}:8080",
                      f"{c.ip4('w0')}:8098/udp pod {c.ip4('p01')}:8080",
                      f"[{c.ip6('w0')}]:8098/sctp pod [{c.ip6('p01')}]:8080"):
             check(line in out, f"no '{line}' in\n{out}")
@@ -357,6 +433,7 @@ def main():
         f"svc add dead node-port 31005/udp ep {c.ip4('p00')}:9 "
         f"ep {endpoint(c.ip6('p00'), 9)}\n")
     off(tap, c)
+    loopback_host_ports(tap, c)
     c.everywhere("node set nodeport-localhost on\n")
     served(tap, c)
     coexist(tap, c)

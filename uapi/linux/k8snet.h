@@ -320,8 +320,9 @@ enum k8snet_frontend_type {
 	K8SNET_FRONTEND_LB_IP,
 	K8SNET_FRONTEND_NODE_PORT,	/* has no address */
 	K8SNET_FRONTEND_HOST_PORT,	/* without an address: every local one
-					 * but loopback; the client's address
-					 * is kept
+					 * but loopback; 127.0.0.1 or ::1: for
+					 * processes of this node alone; the
+					 * client's address is kept
 					 */
 
 	__K8SNET_FRONTEND_LAST,
