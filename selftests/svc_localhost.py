@@ -159,8 +159,9 @@ def shadowed(tap, c):
     """What the tool says about listeners."""
     def lists():
         for family in 4, 6:
-            c.servers.listen(c["w0"], "shadow", "tcp", c.addr("w0", family),
-                             31003)
+            for proto in "tcp", "sctp":
+                c.servers.listen(c["w0"], "shadow", proto,
+                                 c.addr("w0", family), 31003)
             c.servers.listen(c["w0"], "shadow", "udp", LO[family], 31003)
             c.servers.listen(c["w0"], "free", "tcp", c.addr("w0", family),
                              31099)
@@ -168,6 +169,8 @@ def shadowed(tap, c):
         for family in 4, 6:
             for words in (f"tcp listener {c.addr('w0', family)} port 31003 "
                           "service near-tcp",
+                          f"sctp listener {c.addr('w0', family)} port 31003 "
+                          "service near-sctp",
                           f"udp listener {LO[family]} port 31003 service "
                           "near-udp"):
                 check(words in out, f"no '{words}' in\n{out}")
@@ -179,6 +182,36 @@ def shadowed(tap, c):
 
     tap.case("others: the tool lists listeners that a node port shadows",
              lists)
+
+    def warns():
+        """Of one that is there, when a service takes its port."""
+        c.servers.listen(c["w0"], "free", "sctp", c.ip4("w0"), 31099)
+        pod = f"{c.ip4('p00')}:1"
+        # Said by the first command, and not by the second
+        for words, undo, proto in (
+                ("svc add covers node-port 31099/tcp", "svc del covers",
+                 "tcp"),
+                (f"hostport add 31099/sctp {pod}", "hostport del 31099/sctp",
+                 "sctp"),
+                ("svc set near-tcp node-port 31099",
+                 "svc set near-tcp node-port 31003", "tcp"),
+                ("svc set near-udp node-port 31099",
+                 "svc set near-udp node-port 31003", None),
+                (f"hostport add 10.240.0.9:31099/tcp {pod}",
+                 "hostport del 10.240.0.9:31099/tcp", None)):
+            for done, line in (
+                    (c.tool("w0", words, options=("-j",)), ""),
+                    (c.tool("w0", undo), None),
+                    (c.batch("w0", words + "\n"), "stdin:1: "),
+                    (c.tool("w0", undo), None)):
+                expect(done.out, "", f"{done.words}: output")
+                said = f"{line}warning: a process listens on " \
+                    f"{c.ip4('w0')}:31099/{proto}, which "
+                expect(said in done.err, bool(proto and line is not None),
+                       f"a warning: {done}")
+
+    tap.case("others: a service that takes a listener's port is warned of, "
+             "and works", warns)
 
 
 def checksum(data):

@@ -104,10 +104,12 @@ int parse_one(struct request *req, struct args *args, struct why *why);
 int parse_one_or_all(struct request *req, struct args *args, struct why *why);
 /* The key of an object that is known by a CIDR. */
 int parse_key_cidr(struct args *args, struct prefix *cidr, struct why *why);
-/* The word after a word; NULL with the reason in @why. */
 /* shadow.c: a verb of the node. */
 int run_shadowed(struct request *req);
+/* Says on stderr which listeners the service's node and host ports cover. */
+void shadow_warn(const struct service *svc);
 
+/* The word after a word; NULL with the reason in @why. */
 char *args_value(struct args *args, const char *word, struct why *why);
 
 /* Status of an errno */

@@ -63,7 +63,11 @@ static int parse_add(struct request *req, struct args *args, struct why *why)
 
 static int run_add(struct request *req)
 {
-	return status(knl_service_new(&req->svc));
+	int err = knl_service_new(&req->svc);
+
+	if (!err)
+		shadow_warn(&req->svc);
+	return status(err);
 }
 
 static int run_del(struct request *req)

@@ -177,7 +177,11 @@ static int parse_set(struct request *req, struct args *args, struct why *why)
 
 static int run_add(struct request *req)
 {
-	return status(knl_service_new(&req->svc));
+	int err = knl_service_new(&req->svc);
+
+	if (!err)
+		shadow_warn(&req->svc);
+	return status(err);
 }
 
 /* What the request left to the service as it is: ports, and the protocol. */
@@ -216,7 +220,11 @@ static int run_set(struct request *req)
 {
 	int err = req->checked ? 0 : complete(&req->svc);
 
-	return status(err ? err : knl_service_set(&req->svc));
+	if (!err)
+		err = knl_service_set(&req->svc);
+	if (!err)
+		shadow_warn(&req->svc);
+	return status(err);
 }
 
 static int run_del(struct request *req)

@@ -20,8 +20,10 @@ struct listener {
 	uint8_t proto;
 	struct addr addr;
 	uint16_t port;
-	char *service;
+	char *service;			/* that takes the port, or NULL */
 };
+
+struct listener_list LIST(struct listener);
 
 enum { LISTENER_ALL = 1 };
 
@@ -45,28 +47,35 @@ static bool is_loopback(const struct addr *addr)
 		!memcmp(addr->bytes, localhost6, 16);
 }
 
-/* The service that has the port for all local addresses, or for that one. */
-static const struct service *port_owner(const struct service_list *list,
-					const struct listener *l)
+/* Does the frontend take what is sent to the listener? */
+static bool takes(const struct frontend *fe, const struct listener *l)
 {
 	static const uint8_t any[16];
-	const struct frontend *fe;
-	struct service *svc;
 
-	LIST_FOR_EACH(svc, list) {
-		if (svc->proto != l->proto)
-			continue;
-		LIST_FOR_EACH(fe, &svc->frontend) {
-			if (fe->port != l->port ||
-			    (fe->type != K8SNET_FRONTEND_NODE_PORT &&
-			     fe->type != K8SNET_FRONTEND_HOST_PORT))
-				continue;
-			if (!fe->addr.len ||
-			    !memcmp(l->addr.bytes, any, l->addr.len) ||
-			    !addr_cmp(&fe->addr, &l->addr))
-				return svc;
-		}
-	}
+	if (fe->port != l->port ||
+	    (fe->type != K8SNET_FRONTEND_NODE_PORT &&
+	     fe->type != K8SNET_FRONTEND_HOST_PORT))
+		return false;
+	return !fe->addr.len || !memcmp(l->addr.bytes, any, l->addr.len) ||
+	       !addr_cmp(&fe->addr, &l->addr);
+}
+
+/* The frontend that has the port for all local addresses, or for that one. On
+ * loopback, the former only if @localhost.
+ */
+static const struct frontend *port_owner(const struct service *svc,
+					 const struct listener *l,
+					 bool localhost)
+{
+	const struct frontend *fe;
+
+	/* "svc set" may not say which protocol the service has. */
+	if (svc->proto && svc->proto != l->proto)
+		return NULL;
+	LIST_FOR_EACH(fe, &svc->frontend)
+		if (takes(fe, l) &&
+		    (fe->addr.len || localhost || !is_loopback(&l->addr)))
+			return fe;
 	return NULL;
 }
 
@@ -93,42 +102,93 @@ static bool scan_local(const char *s, struct listener *l)
 	return true;
 }
 
-/* Sockets of a file of /proc/net in @state: TCP's that listen, UDP's that are
- * not connected.
- */
-static void read_file(const char *name, uint8_t proto, unsigned int state,
-		      const struct service_list *list, bool localhost)
+static FILE *proc_open(const char *name)
 {
-	char path[64], line[512], local[64];
-	FILE *f;
+	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/thread-self/net/%s", name);
-	f = fopen(path, "re");
-	if (!f)			/* no IPv6 */
-		return;
-	while (fgets(line, sizeof(line), f)) {
+	return fopen(path, "re");	/* NULL: no IPv6, no SCTP */
+}
+
+/*
+ * Sockets of a file of /proc/net in @state: TCP's that listen, UDP's that are
+ * not connected. TCP's listeners come first; the connections behind them may be
+ * many, and are not read.
+ */
+static void read_file(const char *name, uint8_t proto, unsigned int state,
+		      struct listener_list *list)
+{
+	char line[512], local[64];
+	FILE *f = proc_open(name);
+
+	while (f && fgets(line, sizeof(line), f)) {
 		struct listener l = { .has = LISTENER_ALL, .proto = proto };
-		const struct service *svc;
 		unsigned int st;
 
-		if (sscanf(line, " %*d: %63s %*s %x", local, &st) != 2 ||
-		    st != state || !scan_local(local, &l))
+		if (sscanf(line, " %*d: %63s %*s %x", local, &st) != 2)
 			continue;
-		if (is_loopback(&l.addr) && !localhost)
-			continue;
-		svc = port_owner(list, &l);
-		if (!svc)
-			continue;
-		l.service = svc->name;
-		print_object(listener_fields, &l);
+		if (st == state && scan_local(local, &l))
+			*LIST_ADD(list) = l;
+		else if (st != state && proto == IPPROTO_TCP)
+			break;
 	}
-	fclose(f);
+	if (f)
+		fclose(f);
+}
+
+/* SCTP's endpoints that listen, each with all of its addresses behind
+ * "ENDPT SOCK STY SST HBKT LPORT UID INODE".
+ */
+static void read_sctp(struct listener_list *list)
+{
+	FILE *f = proc_open("sctp/eps");
+	char line[4096];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		char *save = NULL, *word = strtok_r(line, " \n", &save);
+		unsigned int i, port = 0;
+
+		for (i = 0; word && i < 8; i++) {
+			if (i == 5)
+				port = (unsigned int)strtoul(word, NULL, 10);
+			word = strtok_r(NULL, " \n", &save);
+		}
+		for (; word; word = strtok_r(NULL, " \n", &save)) {
+			struct listener l = {
+				.has = LISTENER_ALL, .proto = IPPROTO_SCTP,
+				.port = (uint16_t)port,
+			};
+
+			/* The line of titles has no address. */
+			if (inet_pton(AF_INET, word, l.addr.bytes) == 1)
+				l.addr.len = 4;
+			else if (inet_pton(AF_INET6, word, l.addr.bytes) == 1)
+				l.addr.len = 16;
+			else
+				continue;
+			*LIST_ADD(list) = l;
+		}
+	}
+	if (f)
+		fclose(f);
+}
+
+static void listeners_read(struct listener_list *list)
+{
+	read_file("tcp", IPPROTO_TCP, 10, list);
+	read_file("tcp6", IPPROTO_TCP, 10, list);
+	read_file("udp", IPPROTO_UDP, 7, list);
+	read_file("udp6", IPPROTO_UDP, 7, list);
+	read_sctp(list);
 }
 
 int run_shadowed(struct request *req)
 {
+	struct listener_list listeners = { 0 };
 	struct service_list list = { 0 };
 	struct node node = { 0 };
+	const struct service *svc;
+	struct listener *l;
 	bool localhost;
 	int err;
 
@@ -140,12 +200,63 @@ int run_shadowed(struct request *req)
 	node_clear(&node);
 	if (err)
 		return status(err);
+	listeners_read(&listeners);
 	print_begin();
-	read_file("tcp", IPPROTO_TCP, 10, &list, localhost);
-	read_file("tcp6", IPPROTO_TCP, 10, &list, localhost);
-	read_file("udp", IPPROTO_UDP, 7, &list, localhost);
-	read_file("udp6", IPPROTO_UDP, 7, &list, localhost);
+	LIST_FOR_EACH(l, &listeners) {
+		LIST_FOR_EACH(svc, &list) {
+			if (!port_owner(svc, l, localhost))
+				continue;
+			l->service = svc->name;
+			print_object(listener_fields, l);
+			break;
+		}
+	}
 	print_end();
 	service_list_clear(&list);
+	free(listeners.v);
 	return STATUS_OK;
+}
+
+static uint8_t proto_of(const char *service)
+{
+	struct service_list list = { 0 };
+	uint8_t proto = 0;
+
+	if (!knl_service_list(&list, service) && list.n)
+		proto = list.v[0].proto;
+	service_list_clear(&list);
+	return proto;
+}
+
+/*
+ * The sockets are read once for a batch, and not at all where no service has a
+ * node port or host port.
+ */
+void shadow_warn(const struct service *svc)
+{
+	static struct listener_list listeners;
+	static bool known;
+	const struct frontend *fe;
+	const struct listener *l;
+	bool any = false;
+
+	LIST_FOR_EACH(fe, &svc->frontend)
+		any |= fe->type == K8SNET_FRONTEND_NODE_PORT ||
+		       fe->type == K8SNET_FRONTEND_HOST_PORT;
+	if (!any)
+		return;
+	if (!known)
+		listeners_read(&listeners);
+	known = true;
+	LIST_FOR_EACH(l, &listeners) {
+		char *text;
+
+		if (!port_owner(svc, l, false) ||
+		    (!svc->proto && proto_of(svc->name) != l->proto))
+			continue;
+		text = text_addr_port(&l->addr, l->port);
+		report("warning: a process listens on %s/%s, which service %s takes from it",
+		       text, text_proto(l->proto), svc->name);
+		free(text);
+	}
 }
