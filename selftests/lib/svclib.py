@@ -269,9 +269,12 @@ class Cluster:
             for which in "all", "default":
                 ns.sysctl(f"ipv6/conf/{which}/accept_dad", 0)
             ns.sysctl("ipv6/conf/default/router_solicitations", 0)
-            # The rate limit must not hold back errors that tests wait for.
+            # Rate limits must not hold back errors that tests wait for: that
+            # of a destination, and the machine's.
             ns.sysctl("ipv4/icmp_ratelimit", 0)
             ns.sysctl("ipv6/icmp/ratelimit", 0)
+            ns.sysctl("ipv4/icmp_ratemask", 0)
+            ns.sysctl("ipv6/icmp/ratemask", 255)
 
     def wire(self):
         """Devices and addresses of everything but the pod bridges."""
