@@ -381,10 +381,21 @@ void k8snet_flow_net_exit(struct k8snet_net *kn)
 	rhashtable_free_and_destroy(&kn->flows6, flow_free, NULL);
 }
 
+/* Once for each piece of memory, and what init_on_alloc does each time:
+ * k8snet_flow_make() leaves nothing unset that is looked at.
+ */
+static void flow_ctor(void *flow)
+{
+	memset(flow, 0, sizeof(struct k8snet_flow));
+}
+
 int __init k8snet_flow_init(void)
 {
 	get_random_bytes(k8snet_flow_secret, sizeof(k8snet_flow_secret));
-	flow_cache = KMEM_CACHE(k8snet_flow, SLAB_HWCACHE_ALIGN);
+	flow_cache = kmem_cache_create("k8snet_flow",
+				       sizeof(struct k8snet_flow),
+				       __alignof__(struct k8snet_flow),
+				       SLAB_HWCACHE_ALIGN, flow_ctor);
 	return flow_cache ? 0 : -ENOMEM;
 }
 
