@@ -163,6 +163,9 @@ def udp_conditions(t, proto, family):
     expect(flow.ask(), "p00")
     t.tool(f"ep add {name} {t.ep('p10', family)}")
     t.tool(f"ep set {name} {t.ep('p00', family)},terminating,serving")
+    # Flows are looked through when an endpoint has left.
+    t.tool(f"ep add {name} {t.ep('p01', family)}")
+    t.tool(f"ep del {name} {t.ep('p01', family)}")
     expect(flow.ask(), "p00", "terminating, but serving")
     new = Flow(t.c["p01"], proto, t.addr(family), 80)
     expect(new.ask(), "p10", "a new flow")
