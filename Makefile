@@ -3,7 +3,8 @@
 #   make                     module for the running kernel, and k8snetctl
 #   make demo                the example cluster in a VM (as root: installs what
 #                            it needs)
-#   make check               all tests; TEST=name or TEST='a b' runs only those
+#   make check               all tests; TEST=name or TEST='a b' runs only those,
+#                            FASTPATH=off or =established with that setting
 #   make shell               a prompt in a VM with the example cluster up
 #   make install             on this node; or, to have the module built again
 #   make dkms-install        with each new kernel
@@ -28,6 +29,11 @@ MODULE = $(BUILD)/$(or $(KERNEL),host)/src/k8snet.ko
 DOCDIR = $(DESTDIR)$(PREFIX)/share/doc/k8snet
 
 export K8SNET_BUILD := $(BUILD)
+
+# What tests set on their nodes: auto, established or off.
+ifneq ($(FASTPATH),)
+export K8SNET_FASTPATH := $(FASTPATH)
+endif
 
 all: module tool
 

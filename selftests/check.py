@@ -9,6 +9,9 @@ module by DKMS, and runs the tests of selftests/Makefile in a VM. With TEST...,
 only those: names of tests (with or without ending), or "compile", "selfcheck",
 "dkms", "planted".
 
+With K8SNET_FASTPATH=established or =off in the environment the nodes of tests
+have that setting ("node set fastpath") instead of auto.
+
 With --all the same is done on all kernels, or on KERNEL alone: Debian's three
 and the two of our own, on which mistakes planted in a module have to be noticed
 first (planted/planted.sh). It ends with a table, test by kernel. --sanitize
@@ -46,6 +49,7 @@ SANITIZE = " -fsanitize=address,undefined -fno-sanitize-recover=all"
 OUTSIDE = {"selfcheck": ("6.1",), "dkms": KERNELS,
            "planted": tuple(OWN_KERNELS)}
 VERBOSE = os.environ.get("V", "0") not in ("", "0")
+FASTPATHS = ("auto", "established", "off")
 
 
 class Count:
@@ -232,7 +236,7 @@ def run_vm(kernel, number, tests, module, tool, count, single):
                "-s", str(limit * slowness(kernel) + 60),
                "-e", f"PATH={BUILD}/selftests:/run/job/bin:/usr/local/sbin:"
                "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
-    for variable in ("K8SNET_SLOW", "K8SNET_VERBOSE"):
+    for variable in ("K8SNET_SLOW", "K8SNET_VERBOSE", "K8SNET_FASTPATH"):
         if os.environ.get(variable):
             command += ["-e", f"{variable}={os.environ[variable]}"]
     command += ["-m", module] if module else ["-M"]
@@ -340,6 +344,8 @@ def main():
     parser.add_argument("tests", nargs="*")
     args = parser.parse_args()
     args.tool = None
+    if os.environ.get("K8SNET_FASTPATH", "auto") not in FASTPATHS:
+        sys.exit("k8snet: FASTPATH is one of " + ", ".join(FASTPATHS))
     if args.kernel:
         args.kernels = [args.kernel]
     elif args.tests == ["planted"]:

@@ -305,7 +305,15 @@ bridge_add()	# NODE BRIDGE CIDR...
 	for c in "$@"; do
 		args+=(addr "$c")
 	done
-	ks "$node" bridge add "$bridge" "${args[@]}"
+	ks "$node" bridge add "$bridge" "${args[@]}" &&
+		fastpath_set "$node"
+}
+
+# The whole suite is to pass with each setting of the fast path.
+fastpath_set()	# NODE
+{
+	[ -z "$K8SNET_FASTPATH" ] ||
+		ks "$1" node set fastpath "$K8SNET_FASTPATH"
 }
 
 # A pod: a namespace connected to the bridge of a node by a veth pair, with
@@ -453,7 +461,7 @@ topo_cluster()
 			done
 			echo "masq add 10.200.0.0/16 except 10.240.0.0/24"
 			echo "masq add fd00:10:200::/48 except fd00:10:240::/64"
-		} | ks "${!node}" -b - || return
+		} | ks "${!node}" -b - && fastpath_set "${!node}" || return
 		for ((p = 0; p < pods; p++)); do
 			setup_ns "p$n$p" || return
 			pod=p$n$p
