@@ -65,7 +65,9 @@ static bool routing_plain(const struct net *net, const struct net_device *br,
 
 static bool bridge_plain(const struct net_device *dev)
 {
-	return netif_running(dev) && !k8snet_dev_has_ingress(dev) &&
+	/* XDP on the bridge, which has no way of its own for it, is generic. */
+	return netif_running(dev) && !rcu_access_pointer(dev->xdp_prog) &&
+	       !k8snet_dev_has_ingress(dev) &&
 	       !k8snet_dev_has_nf_egress(dev) &&
 	       !k8snet_dev_has_tc_egress(dev);
 }
