@@ -1,0 +1,201 @@
+#!/usr/bin/python3 -ES
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 400
+"""conntrack tells the same truth with each setting of the fast path: states,
+timeouts, counters; and "conntrack -D" ends known flows.
+"""
+import os
+import re
+import socket
+import struct
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
+# pylint: disable=wrong-import-position
+from flowlib import Bed, Capture, MODES, Pair, STATEFUL, arrive, carried, \
+    close, lost, pairs_of
+from svclib import SLOW, Tap, check, conntrack, expect, have, wait_for
+
+have("nft", "conntrack")
+tap = Tap()
+c = Bed()
+W = c["w0"]
+
+
+def entry(pair, lines=None):
+    """conntrack's line about it; None: there is none."""
+    if lines is None:
+        lines = conntrack(W, "-f", f"ipv{pair.family}")
+    found = [line for line in lines if f" sport={pair.port} " in line and
+             line.startswith(pair.transport + " ") and
+             f" src={c.addr('p00', pair.family)} " in line]
+    check(len(found) < 2, found)
+    return found[0] if found else None
+
+
+def left(line):
+    """Seconds until it expires."""
+    return int(line.split()[2])
+
+
+def truth():
+    """Entries are established, assured, translated and fresh"""
+    pairs = pairs_of(c, "local", "remote")
+    end = time.monotonic() + 2.5    # UDP is a stream after two seconds
+    while time.monotonic() < end:
+        for pair in pairs:
+            pair.both()
+    carried(c, pairs)
+    last = time.monotonic()
+    for family in 4, 6:
+        lines = conntrack(W, "-f", f"ipv{family}")
+        late = time.monotonic() - last
+        for pair in pairs:
+            if pair.family != family:
+                continue
+            line = entry(pair, lines)
+            check(line and "[ASSURED]" in line, f"{pair}: {line}")
+            check(f" dst={pair.addr[0]} " in line and
+                  f" src={c.addr(pair.pod, family)} " in line, line)
+            if pair.transport == "tcp":
+                check(" ESTABLISHED " in line, line)
+            # Refreshed once a second; whole seconds are shown.
+            full = 432000 if pair.transport == "tcp" else 120
+            check(full - 3 - late <= left(line) <= full, line)
+    close(pairs)
+
+
+def accounts():
+    """Packets and bytes in conntrack are those that the pod sent and got"""
+    W.sysctl("netfilter/nf_conntrack_acct", 1)
+    eye = Capture(c["p00"], "eth0")
+    pairs = pairs_of(c, "local", "remote", "p01", "p10")
+    for size in 1, 64, 500, 1400:
+        for pair in pairs:
+            pair.both(5, size)
+    for pair in pairs:
+        if pair.transport == "tcp":
+            pair.both(2, 20000)
+    for pair in pairs:
+        def both(pair=pair):
+            """Acknowledgements may still be on their way."""
+            line = entry(pair)
+            got = re.findall(r"packets=(\d+) bytes=(\d+)", line)
+            wanted = [tuple(map(str, eye.count(pair, there)))
+                      for there in (True, False)]
+            both.why = f"{pair}: conntrack {got}, the pod {wanted}"
+            return got == wanted
+        try:
+            wait_for("counters", both, 3)
+        except Exception as error:
+            raise type(error)(both.why) from error
+    head = {4: 28, 6: 48}
+    for pair in pairs:
+        if pair.transport == "udp":
+            sizes = [len(pair.data(size)) for size in (1, 64, 500, 1400)]
+            wanted = 5 * sum(size + head[pair.family] for size in sizes)
+            expect(eye.count(pair, False), (20, wanted),
+                   f"{pair}: answers as they were sent")
+    eye.close()
+    close(pairs)
+
+
+def deleted():
+    """"conntrack -D" ends known flows at once"""
+    pairs = pairs_of(c, "local", "remote")
+    carried(c, pairs)
+    W.run("nft", STATEFUL)
+    arrive(pairs, True)
+    for pair in pairs:
+        W.run("conntrack", "-D", "-f", f"ipv{pair.family}", "-p",
+              pair.transport, "--orig-port-src", str(pair.port))
+    lost(pairs, True)       # they are new flows now
+    W.run("nft", "delete table inet t")
+    arrive(pairs, True)
+    arrive(pairs, False)
+    close(pairs)
+
+
+TIMEOUT = 3 * SLOW
+
+
+def idle():
+    """Flows outlive the timeout while they are used, and then end by it"""
+    names = "nf_conntrack_udp_timeout_stream", \
+        "nf_conntrack_tcp_timeout_established"
+    old = [W.sysctl("netfilter/" + name) for name in names]
+    for name in names:
+        W.sysctl("netfilter/" + name, TIMEOUT)
+    try:
+        pairs = pairs_of(c, "local", "p10")
+        ids = {}
+        start = time.monotonic()
+        while time.monotonic() < start + TIMEOUT + 1.5:
+            for pair in pairs:
+                pair.both()
+        carried(c, pairs)
+        stopped = time.monotonic()
+        while True:
+            lines = conntrack(W)
+            there = [pair for pair in pairs if entry(pair, lines)]
+            late = time.monotonic() - stopped
+            if late < TIMEOUT - 1.1:
+                expect(len(there), len(pairs), f"entries after {late:.1f} s")
+            if not there:
+                break
+            check(late < 2 * TIMEOUT + 2, f"{len(there)} entries, e. g. "
+                  f"{entry(there[0], lines)} after {late:.1f} s")
+        expect([f for pair in pairs for f in pair.listed()], [], "flows")
+        close(pairs)
+    finally:
+        for name, value in zip(names, old):
+            W.sysctl("netfilter/" + name, value)
+
+
+def state(pair, wanted, most):
+    """conntrack's state of it, and the seconds that it is kept."""
+    def is_it():
+        line = is_it.line = entry(pair)
+        return line and f" {wanted} " in line and \
+            most - 5 * SLOW <= left(line) <= most
+    try:
+        wait_for(wanted, is_it, 5)
+    except Exception as error:
+        raise type(error)(f"{pair}: no {wanted}, {most} s: {is_it.line}") \
+            from error
+
+
+def ends():
+    """TCP's end is followed, with its timeouts: FIN from each side, RST"""
+    for family in 4, 6:
+        for first in "client", "server":
+            pair = Pair(c, "tcp", family)
+            carried(c, [pair])
+            one, other = (pair.client, pair.server) if first == "client" \
+                else (pair.server, pair.client)
+            one.shutdown(socket.SHUT_WR)
+            expect(other.recv(16), b"", "end of data")
+            state(pair, "CLOSE_WAIT", 60)
+            pair.one(first != "client", 500)
+            state(pair, "CLOSE_WAIT", 60)
+            other.close()
+            expect(one.recv(16), b"", "end of data")
+            one.close()
+            state(pair, "TIME_WAIT", 120)
+            pair = Pair(c, "tcp", family)
+            carried(c, [pair])
+            one = pair.client if first == "client" else pair.server
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                           struct.pack("ii", 1, 0))
+            one.close()
+            state(pair, "CLOSE", 10)
+            pair.close()
+
+
+for mode in MODES:
+    with c.fastpath(mode):
+        for func in truth, accounts, deleted, idle, ends:
+            desc = " ".join(func.__doc__.split())
+            tap.case(f"{desc}, with fastpath {mode}", func)
+tap.end()

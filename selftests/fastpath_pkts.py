@@ -1,0 +1,247 @@
+#!/usr/bin/python3 -ES
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 300
+"""Packets of known flows that are not like the others: VLAN tags, options,
+sizes, checksums and segments of all kinds, ICMP errors. What has to arrive
+arrives byte for byte, by the fast path or by the stack.
+"""
+import errno
+import json
+import os
+import socket
+import struct
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
+# pylint: disable=wrong-import-position
+import frame
+from flowlib import Bed, Capture, Pair, arrive, carried, close, lost, pairs_of
+from svclib import IP_MTU, IPV6_MTU, PMTUDISC_DO, PMTUDISC_DONT, Tap, check, \
+    expect, have
+
+have("ethtool", "ip")
+tap = Tap()
+c = Bed()
+PAIRS = pairs_of(c, "local", "remote")
+UDP = [pair for pair in PAIRS if pair.transport == "udp"]
+FAMILIES = (4, 6)
+IP_OPTIONS, IPV6_HOPOPTS, IPV6_DSTOPTS = 4, 54, 59
+SO_NO_CHECK, UDP_NO_CHECK6_TX, UDP_NO_CHECK6_RX = 11, 101, 102
+UDP_SEGMENT = 103
+
+
+def tagged(how, tag):
+    """A pod's frame with a VLAN tag goes nowhere; without it, it arrives"""
+    pairs = [pair for pair in UDP if pair.where == "local"]
+    carried(c, pairs)
+    bridge = json.loads(c["w0"].run("ip", "-j", "link", "show", "dev",
+                                    "cnio0").out)[0]["address"]
+    if how == "by a device":
+        c["p00"].ip(f"link add link eth0 name tag type vlan id {tag & 0xfff}"
+                    "\nlink set tag up")
+    with c["p00"]:
+        dev = frame.Device("eth0")
+        other = frame.Device("tag") if how == "by a device" else dev
+    before = c.stat("w0", "port_rx_protocol")
+    for pair in pairs:
+        _, proto, body = dev.udp({
+            "src": c.addr("p00", pair.family), "dst": pair.addr[0],
+            "sport": pair.port, "dport": 90, "len": 32})
+        macs, proto = frame.mac(bridge) + dev.lladdr, struct.pack(">H", proto)
+        vlan = struct.pack(">I", tag) if how != "by a device" else b""
+        other.sock.send(macs + vlan + proto + body)
+        pair.silent()
+        dev.sock.send(macs + proto + body)
+        pair.receive(bytes(32))
+    check(c.stat("w0", "port_rx_protocol") >= before + 2, "counted")
+    dev.sock.close()
+    if other is not dev:
+        other.sock.close()
+        c["p00"].ip("link del tag")
+    carried(c, pairs)
+
+
+def options(family, name, data):
+    """Packets with it arrive, and go by the stack"""
+    level = socket.IPPROTO_IPV6 if family == 6 else socket.IPPROTO_IP
+    pairs = [pair for pair in PAIRS if pair.family == family]
+    carried(c, pairs)
+    before = c.settled()
+    for pair in pairs:
+        pair.client.setsockopt(level, name, data)
+    for pair in pairs:
+        if pair.transport == "udp":     # TCP's answers are without
+            pair.one()
+    expect(c.fast(), before, "packets past the stack")
+    arrive(pairs, True)
+    arrive(pairs, False)
+    for pair in pairs:
+        pair.client.setsockopt(level, name, b"")
+    carried(c, pairs)
+
+
+def last_hop(family):
+    """A TTL that ends at the node ends there, and nothing arrives"""
+    pairs = [pair for pair in PAIRS if pair.family == family]
+    carried(c, pairs)
+    before = c.settled()
+    for pair in pairs:
+        pair.hop_limit(1)
+    lost(pairs, True)
+    expect(c.fast(), before, "packets past the stack")
+    for pair in pairs:
+        pair.hop_limit(64)
+    arrive(pairs, True)
+    arrive(pairs, False)
+
+
+def narrow(ns, dev, where):
+    """The way gets narrower than the packets"""
+    pairs = pairs_of(c, where)
+    carried(c, pairs)
+    c[ns].ip(f"link set {dev} mtu 1300")
+    try:
+        for pair in pairs:
+            if pair.transport == "tcp":
+                pair.one(True, 100000)
+                continue
+            # Not to be fragmented: an error that says how much may be sent.
+            pair.discover(PMTUDISC_DO)
+            pair.send(True, 1400)
+            pair.error(errno.EMSGSIZE)
+            level, name = (socket.IPPROTO_IPV6, IPV6_MTU) \
+                if pair.family == 6 else (socket.IPPROTO_IP, IP_MTU)
+            expect(pair.client.getsockopt(level, name), 1300, "MTU")
+            pair.silent()
+            pair.one(True, 1200)
+            # In pieces it arrives.
+            pair.discover(PMTUDISC_DONT)
+            pair.one(True, 1400)
+        carried(c, pairs)
+    finally:
+        c[ns].ip(f"link set {dev} mtu 1500")
+        for pod in "p00", "p10":
+            c[pod].run("ip", "route", "flush", "cache")
+            c[pod].run("ip", "-6", "route", "flush", "cache")
+    close(pairs)
+
+
+def segments(words):
+    """UDP and TCP in large pieces, one of which a device has to cut"""
+    for dev in "vp01", "eth0":
+        c["w0"].run("ethtool", "-K", dev, *words.split())
+    carried(c, PAIRS)
+    for pair in PAIRS:
+        if pair.transport == "tcp":
+            pair.both(2, 60000)
+            continue
+        for there in True, False:
+            sock = pair.ends(there)[0]
+            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1000)
+            data = pair.data(8500)
+            sock.send(data)
+            for begin in range(0, 8500, 1000):
+                pair.receive(data[begin:begin + 1000], there)
+            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
+    for dev in "vp01", "eth0":
+        c["w0"].run("ethtool", "-K", dev, *words.replace("off", "on").split())
+
+
+def summed_up():
+    """Senders that do their checksums themselves"""
+    for pod in "p00", "p01", "p10":
+        c[pod].run("ethtool", "-K", "eth0", "tx", "off")
+    carried(c, PAIRS)
+    eyes = [Capture(c["p01"], "eth0"), Capture(c["p10"], "eth0")]
+    for size in 1, 2, 63, 1300:
+        for pair in PAIRS:
+            pair.both(2, size)
+    # Byte for byte, and with a checksum that the receiver need not believe.
+    seen = 0
+    for eye in eyes:
+        for family, transport, *_, data in eye.read():
+            head = 20 if family == 4 else 40
+            src, dst = (data[12:16], data[16:20]) if family == 4 \
+                else (data[8:24], data[24:40])
+            pseudo = src + dst + struct.pack(
+                ">II", len(data) - head, 6 if transport == "tcp" else 17)
+            expect(frame.csum(pseudo + data[head:]), 0, f"sum of {data[:60]}")
+            if family == 4:
+                expect(frame.csum(data[:head]), 0, "sum of the header")
+            seen += 1
+        eye.close()
+    check(seen >= 16 * len(PAIRS), f"{seen} packets seen")
+    for pod in "p00", "p01", "p10":
+        c[pod].run("ethtool", "-K", "eth0", "tx", "on")
+
+
+def unsummed():
+    """UDP without a checksum stays without"""
+    carried(c, UDP)
+    eyes = {"local": Capture(c["p01"], "eth0"),
+            "remote": Capture(c["p10"], "eth0")}
+    for pair in UDP:
+        if pair.family == 6:
+            pair.server.setsockopt(socket.IPPROTO_UDP, UDP_NO_CHECK6_RX, 1)
+            pair.client.setsockopt(socket.IPPROTO_UDP, UDP_NO_CHECK6_TX, 1)
+        else:
+            pair.client.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
+        eyes[pair.where].read()
+        data = pair.send()
+        pair.receive(data)
+        found = [got for *_, got in eyes[pair.where].read() if data in got]
+        at = 26 if pair.family == 4 else 46
+        expect([got[at:at + 2] for got in found], [b"\0\0"], "checksum")
+        if pair.family == 6:
+            pair.client.setsockopt(socket.IPPROTO_UDP, UDP_NO_CHECK6_TX, 0)
+        else:
+            pair.client.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 0)
+    for eye in eyes.values():
+        eye.close()
+
+
+def refused():
+    """An endpoint's ICMP error about a known flow reaches the client"""
+    for where in "local", "remote":
+        for family in FAMILIES:
+            pair = Pair(c, "udp", family, where)
+            carried(c, [pair])
+            pair.server.close()
+            pair.send()
+            pair.error(errno.ECONNREFUSED)
+            pair.client.close()
+
+
+def uplink():
+    """A tagged uplink carries known flows, in pieces of any size"""
+    bed = Bed(vlan=7)
+    pairs = pairs_of(bed, "local", "remote")
+    carried(bed, pairs)
+    for pair in pairs:
+        for size in 1, 1400, 20000:
+            pair.both(2, size)
+    carried(bed, pairs)
+    close(pairs)
+    bed.remove()
+
+
+for how, tag in ("in the frame", 0x81000005), \
+        ("in the frame, of priority only", 0x8100e000), \
+        ("in the frame, of 802.1ad", 0x88a80005), ("by a device", 5):
+    tap.case(f"{tagged.__doc__}: {how}", tagged, how, tag)
+tap.case(f"IPv4 options: {options.__doc__}", options, 4, IP_OPTIONS,
+         b"\x01\x01\x01\x00")
+for what, name in ("destination", IPV6_DSTOPTS), ("hop-by-hop", IPV6_HOPOPTS):
+    tap.case(f"IPv6 {what} options: {options.__doc__}", options, 6, name,
+             b"\x00\x00\x01\x04\x00\x00\x00\x00")
+for family in FAMILIES:
+    tap.case(f"{last_hop.__doc__}, IPv{family}", last_hop, family)
+for ns, dev, where in ("w0", "vp01", "local"), ("w0", "eth0", "remote"), \
+        ("w1", "vp10", "remote"):
+    tap.case(f"{narrow.__doc__}: {where}, {dev} of {ns}", narrow, ns, dev,
+             where)
+for words in "tso on", "tso off gso off tx-udp-segmentation off":
+    tap.case(f"{segments.__doc__}: {words}", segments, words)
+for func in summed_up, unsummed, refused, uplink:
+    tap.case(func.__doc__, func)
+tap.end()

@@ -1,0 +1,90 @@
+#!/usr/bin/python3 -ES
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 300
+"""Firewalls and captures see of flows what they should, with each setting of
+the fast path.
+"""
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
+# pylint: disable=wrong-import-position
+from flowlib import Bed, Capture, FIREWALL, MODES, QUIET, STATEFUL, arrive, \
+    carried, close, lost, pairs_of
+from svclib import Tap, ask, expect, have
+
+have("nft")
+tap = Tap()
+c = Bed()
+W = c["w0"]
+for transport in "udp", "tcp":
+    c.serve("p01", transport, 8080)
+    c.serve("p10", transport, 8080)
+
+
+def firewall():
+    """A firewall that is loaded later judges all new flows, known ones by
+    their state"""
+    pairs = pairs_of(c, "local", "remote")
+
+    def new(error):
+        """What new flows get."""
+        for where in "local", "remote":
+            for transport in "udp", "tcp":
+                for family in 4, 6:
+                    one = ask(c["p00"], transport, c.vip[where, family], 80,
+                              timeout=QUIET if error else 5)
+                    expect(one.error, error, f"new: {where} {transport} "
+                           f"IPv{family}")
+
+    new(None)
+    carried(c, pairs)
+    for rules, stay in (STATEFUL, True), \
+            (FIREWALL + "add rule inet t f drop", c.mode != "off"):
+        W.run("nft", rules)
+        new("timeout")
+        for there in True, False:
+            (arrive if stay else lost)(pairs, there)
+        new("timeout")
+        W.run("nft", "delete table inet t")
+        new(None)
+        arrive(pairs, True)
+        arrive(pairs, False)
+        carried(c, pairs)
+    close(pairs)
+
+
+def captured():
+    """A capture in either pod, and at the ports, sees each packet once"""
+    pairs = pairs_of(c, "local")
+    carried(c, pairs)
+    eyes = [Capture(c["p00"], "eth0"), Capture(c["p01"], "eth0"),
+            Capture(W, "vp00"), Capture(W, "vp01")]
+    sent = []
+    for _ in range(10):
+        for pair in pairs:
+            for there in True, False:
+                data = pair.send(there, 200)
+                pair.receive(data, there)
+                sent.append((there, data))
+    carried(c, pairs)
+    for there, data in sent:
+        for eye, where in zip(eyes, ("client's pod", "endpoint's pod",
+                                     "client's port", "endpoint's port")):
+            # A port sees what comes in by it. What goes out by it goes past
+            # the device: that is the endpoint's pod's to show.
+            if where.endswith("port") and there != where.startswith("client"):
+                continue
+            expect(len([1 for *_, got in eye.read() if data in got]), 1,
+                   f"packets {data[:30]} at the {where}")
+    for eye in eyes:
+        eye.close()
+    close(pairs)
+
+
+for mode in MODES:
+    with c.fastpath(mode):
+        for func in firewall, captured:
+            desc = " ".join(func.__doc__.split())
+            tap.case(f"{desc}, with fastpath {mode}", func)
+tap.end()
