@@ -77,19 +77,23 @@ def accounts():
     for pair in pairs:
         if pair.transport == "tcp":
             pair.both(2, 20000)
-    for pair in pairs:
-        def both(pair=pair):
-            """Acknowledgements may still be on their way."""
-            line = entry(pair)
-            got = re.findall(r"packets=(\d+) bytes=(\d+)", line)
+
+    def wrong():
+        """Acknowledgements may still be on their way."""
+        lines = conntrack(W)
+        for pair in pairs:
+            got = re.findall(r"packets=(\d+) bytes=(\d+)",
+                             entry(pair, lines) or "")
             wanted = [tuple(map(str, eye.count(pair, there)))
                       for there in (True, False)]
-            both.why = f"{pair}: conntrack {got}, the pod {wanted}"
-            return got == wanted
-        try:
-            wait_for("counters", both, 3)
-        except Exception as error:
-            raise type(error)(both.why) from error
+            if got != wanted:
+                return f"{pair}: conntrack {got}, the pod {wanted}"
+        return None
+
+    end = time.monotonic() + 3 * SLOW
+    while (why := wrong()) and time.monotonic() < end:
+        pass
+    check(not why, why)
     head = {4: 28, 6: 48}
     for pair in pairs:
         if pair.transport == "udp":
@@ -129,7 +133,6 @@ def idle():
         W.sysctl("netfilter/" + name, TIMEOUT)
     try:
         pairs = pairs_of(c, "local", "p10")
-        ids = {}
         start = time.monotonic()
         while time.monotonic() < start + TIMEOUT + 1.5:
             for pair in pairs:
@@ -146,7 +149,9 @@ def idle():
                 break
             check(late < 2 * TIMEOUT + 2, f"{len(there)} entries, e. g. "
                   f"{entry(there[0], lines)} after {late:.1f} s")
-        expect([f for pair in pairs for f in pair.listed()], [], "flows")
+        # Those that are over are looked for every two seconds.
+        wait_for("end of the flows", lambda: not [
+            f for pair in pairs for f in pair.listed()], 5)
         close(pairs)
     finally:
         for name, value in zip(names, old):

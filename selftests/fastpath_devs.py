@@ -12,8 +12,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from bpflib import XDP_DROP, XDP_GENERIC, XDP_NATIVE, XDP_PASS, xdp
-from flowlib import Bed, QUIET, arrive, carried, lost, pairs_of
-from svclib import Tap, ask, expect, have
+from flowlib import Bed, arrive, carried, lost, new_flows, pairs_of
+from svclib import Tap, have
 
 have("nft", "tc")
 tap = Tap()
@@ -59,24 +59,14 @@ def program(where, there, back, attach, *args):
     arrive(pairs, False)
 
 
-def new(name, error):
-    """What new flows get."""
-    for family in 4, 6:
-        for transport in "udp", "tcp":
-            one = ask(c["p00"], transport, c.vip["local", family], 80,
-                      timeout=5 if name else QUIET)
-            expect((one.name, one.error), (name, error),
-                   f"{transport} IPv{family}, new")
-
-
 def at_bridge(attach, *args):
     """New flows are seen by what is at the bridge; known ones have passed."""
     pairs = PAIRS["local"]
     carried(c, pairs)
-    new("p01", None)
+    new_flows(c, ["local"])
     with attach(*args):
-        new(None, "timeout")
-    new("p01", None)
+        new_flows(c, ["local"], "timeout")
+    new_flows(c, ["local"])
     arrive(pairs, True)
     arrive(pairs, False)
 

@@ -9,9 +9,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from flowlib import Bed, Capture, FIREWALL, MODES, QUIET, STATEFUL, arrive, \
-    carried, close, lost, pairs_of
-from svclib import Tap, ask, expect, have
+from flowlib import Bed, Capture, FIREWALL, MODES, STATEFUL, arrive, \
+    carried, close, lost, new_flows, pairs_of
+from svclib import Tap, expect, have
 
 have("nft")
 tap = Tap()
@@ -25,29 +25,19 @@ for transport in "udp", "tcp":
 def firewall():
     """A firewall that is loaded later judges all new flows, known ones by
     their state"""
-    pairs = pairs_of(c, "local", "remote")
-
-    def new(error):
-        """What new flows get."""
-        for where in "local", "remote":
-            for transport in "udp", "tcp":
-                for family in 4, 6:
-                    one = ask(c["p00"], transport, c.vip[where, family], 80,
-                              timeout=QUIET if error else 5)
-                    expect(one.error, error, f"new: {where} {transport} "
-                           f"IPv{family}")
-
-    new(None)
+    places = "local", "remote"
+    pairs = pairs_of(c, *places)
+    new_flows(c, places)
     carried(c, pairs)
     for rules, stay in (STATEFUL, True), \
             (FIREWALL + "add rule inet t f drop", c.mode != "off"):
         W.run("nft", rules)
-        new("timeout")
+        new_flows(c, places, "timeout")
         for there in True, False:
             (arrive if stay else lost)(pairs, there)
-        new("timeout")
+        new_flows(c, places, "timeout")
         W.run("nft", "delete table inet t")
-        new(None)
+        new_flows(c, places)
         arrive(pairs, True)
         arrive(pairs, False)
         carried(c, pairs)

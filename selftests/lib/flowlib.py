@@ -351,3 +351,15 @@ def close(pairs):
     """All."""
     for pair in pairs:
         pair.close()
+
+
+def new_flows(c, places, error=None):
+    """What new flows from p00 get: an answer, or that error."""
+    asks = [(where, Ask(c["p00"], transport, c.vip[where, family], 80))
+            for where in places for transport in ("udp", "tcp")
+            for family in (4, 6)]
+    gather([one for _, one in asks], QUIET if error else 5)
+    for where, one in asks:
+        expect((one.name, one.error),
+               (None if error else c.places[where], error),
+               f"a new flow: {one.proto} to {one.addr}")
