@@ -139,11 +139,13 @@ def idle():
                 pair.both()
         carried(c, pairs)
         stopped = time.monotonic()
+        for pair in pairs:
+            pair.both()
         while True:
             lines = conntrack(W)
             there = [pair for pair in pairs if entry(pair, lines)]
             late = time.monotonic() - stopped
-            if late < TIMEOUT - 1.1:
+            if late < TIMEOUT - 1.1:    # refreshed once a second
                 expect(len(there), len(pairs), f"entries after {late:.1f} s")
             if not there:
                 break
