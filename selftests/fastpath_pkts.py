@@ -15,7 +15,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 import frame
-from flowlib import Bed, Capture, Pair, arrive, carried, close, lost, pairs_of
+from flowlib import Bed, Capture, Pair, arrive, carried, close, known, \
+    lost, pairs_of
 from svclib import IP_MTU, IPV6_MTU, PMTUDISC_DO, PMTUDISC_DONT, Tap, check, \
     expect, have
 
@@ -128,23 +129,27 @@ def narrow(ns, dev, where):
 
 def segments(words):
     """UDP and TCP in large pieces, one of which a device has to cut"""
+    carried(c, PAIRS)
     for dev in "vp01", "eth0":
         c["w0"].run("ethtool", "-K", dev, *words.split())
-    carried(c, PAIRS)
-    for pair in PAIRS:
-        if pair.transport == "tcp":
-            pair.both(2, 60000)
-            continue
-        for there in True, False:
-            sock = pair.ends(there)[0]
-            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1000)
-            data = pair.data(8500)
-            sock.send(data)
-            for begin in range(0, 8500, 1000):
-                pair.receive(data[begin:begin + 1000], there)
-            sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
-    for dev in "vp01", "eth0":
-        c["w0"].run("ethtool", "-K", dev, *words.replace("off", "on").split())
+    try:
+        known(c, PAIRS)
+        for pair in PAIRS:
+            if pair.transport == "tcp":
+                pair.both(2, 60000)
+                continue
+            for there in True, False:
+                sock = pair.ends(there)[0]
+                sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1000)
+                data = pair.data(8500)
+                sock.send(data)
+                for begin in range(0, 8500, 1000):
+                    pair.receive(data[begin:begin + 1000], there)
+                sock.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
+    finally:
+        for dev in "vp01", "eth0":
+            c["w0"].run("ethtool", "-K", dev,
+                        *words.replace("off", "on").split())
 
 
 def summed_up():

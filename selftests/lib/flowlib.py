@@ -337,8 +337,9 @@ def carried(c, pairs, times=4):
     flows = c.flows()
     for pair, old in zip(pairs, before):
         grown = sum(f["packets"] for f in pair.listed(flows)) - old
-        # UDP shows itself to the stack once a second until it is assured.
-        past(grown, 2 * times - 2, f"packets past the stack: {pair}", c.mode)
+        # In both directions; UDP shows itself to the stack once a second
+        # until it is assured.
+        past(grown, times + 1, f"packets past the stack: {pair}", c.mode)
 
 
 def pairs_of(c, *places, transports=("udp", "tcp"), families=(4, 6)):
