@@ -109,6 +109,7 @@ static void flow_work(struct work_struct *work)
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     flow_work.work);
 
+	xchg(&kn->flow_hurry, 0);	/* before it looks */
 	flows_scan(kn, &kn->flows4, false);
 	flows_scan(kn, &kn->flows6, false);
 	if (atomic_read(&kn->n_flows))
@@ -280,9 +281,12 @@ struct k8snet_flow *k8snet_flow_alloc(struct k8snet_net *kn)
 
 	if (atomic_inc_return(&kn->n_flows) > node->flow_max) {
 		k8snet_stat_inc(kn, FLOW_FULL);
-		/* Those that are over make room, soon. */
-		mod_delayed_work(k8snet_wq, &kn->flow_work,
-				 msecs_to_jiffies(FLOW_SCAN_FULL_MS));
+		/* Those that are over make room, soon. Asked for once: each
+		 * time anew would put it off for as long as packets come.
+		 */
+		if (!READ_ONCE(kn->flow_hurry) && !xchg(&kn->flow_hurry, 1))
+			mod_delayed_work(k8snet_wq, &kn->flow_work,
+					 msecs_to_jiffies(FLOW_SCAN_FULL_MS));
 		goto err_count;
 	}
 	f = kmem_cache_alloc(flow_cache, GFP_ATOMIC | __GFP_NOWARN);

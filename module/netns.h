@@ -98,6 +98,7 @@ struct k8snet_net {
 	struct rhashtable flows4, flows6;
 	atomic_t n_flows;
 	struct delayed_work flow_work;
+	int flow_hurry;				/* it is to come soon; xchg() */
 	struct list_head uplinks;		/* RTNL, RCU */
 	struct work_struct uplink_work;
 	int uplink_wanted;			/* ifindex; xchg() */
