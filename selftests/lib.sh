@@ -90,7 +90,7 @@ tap_bail()	# REASON
 
 run_test()	# DESCRIPTION COMMAND [ARGUMENT...]
 {
-	local desc=$1 rc errexit=$-
+	local desc=$1 rc errexit=$- start=$SECONDS
 
 	shift
 	# The subshell must not be part of a condition: set -e is ignored there.
@@ -111,6 +111,8 @@ run_test()	# DESCRIPTION COMMAND [ARGUMENT...]
 		tap_not_ok "$desc" "$(printf 'status %s\n' "$rc"
 			tail -n 40 "$TMP/case")" ;;
 	esac
+	[ $((SECONDS - start)) -lt 10 ] ||
+		echo "# it took $((SECONDS - start)) s"
 }
 
 # --- assertions: for use inside a case ---------------------------------

@@ -12,7 +12,8 @@ state, and prints one TAP stream in kselftest's form:
 
 A test is an executable that prints TAP and ends with 0 (pass), 1 (fail) or 4
 (skip). A line "# timeout: SECONDS" among its first 30 gives it more or less
-time than the usual 180 s. Before and after each one the module is unloaded and
+time than the usual 180 s; it is ended after three times that, since machines are
+busy at times. Before and after each one the module is unloaded and
 namespaces are removed; a test that leaves the module unremovable has failed.
 
 With K8SNET_OUT set, results.jsonl there gets one object a test as soon as it
@@ -37,6 +38,7 @@ LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*(#\s*SKIP\b.*)?$", re.IGNORECASE)
 SKIP = re.compile(r"#\s*SKIP\b", re.IGNORECASE)
 TIMEOUT = 180
+PATIENCE = 3
 UNLOAD_LIMIT = 10
 SLOW = int(os.environ.get("K8SNET_SLOW", "1"))   # of a kernel with instruments
 
@@ -145,8 +147,8 @@ def time_limit(path):
         for _, line in zip(range(30), source):
             found = re.match(r"(?:#|//|\s*\*)\s*timeout:\s*(\d+)", line)
             if found:
-                return int(found.group(1))
-    return TIMEOUT
+                return PATIENCE * int(found.group(1))
+    return PATIENCE * TIMEOUT
 
 
 def kill_group(group, sig):
