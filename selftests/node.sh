@@ -77,7 +77,7 @@ print(json.dumps(json.load(sys.stdin), sort_keys=True))')" \
 		'[{"address": [], "cluster-cidr": [], "dead-ports": "reject", "fastpath": "auto", "flow-max": 262144, "ip": [], "nodeport-addresses": "primary", "nodeport-localhost": false, "nodeport-range": "30000-32767", "service-cidr": [], "unassigned-ips": "drop"}]'
 }
 
-set_all()
+settings_all()
 {
 	ks "$node" node set ip 203.0.113.5 ip 2001:db8:9::5 \
 		nodeport-addresses 192.0.2.0/24,2001:db8::/32 \
@@ -85,6 +85,11 @@ set_all()
 		cluster-cidr fd00:10:200::/48 fastpath established \
 		service-cidr 10.32.0.0/16 dead-ports drop unassigned-ips pass \
 		flow-max 5000
+}
+
+set_all()
+{
+	settings_all
 	expect "$(shown ip)" "203.0.113.5 2001:db8:9::5" ip
 	expect "$(shown address)" "203.0.113.5 2001:db8:9::5" address
 	expect "$(shown nodeport-addresses)" 192.0.2.0/24,2001:db8::/32 \
@@ -99,28 +104,30 @@ set_all()
 	expect "$(shown flow-max)" 5000 flow-max
 }
 
+# Every setting but one. Addresses follow from "ip".
+others()	# WORD
+{
+	ks "$node" node show | tr -s '[:space:]' '\n' | awk -v word="$1" '
+		NR % 2 { name = $0; next }
+		name != word && name != "address" { print name, $0 }'
+}
+
 # One word changes one thing.
 set_one()	# WORD VALUE
 {
-	local word words before=()
+	local before
 
-	words=(ip nodeport-addresses nodeport-range cluster-cidr fastpath
-		service-cidr dead-ports unassigned-ips flow-max)
-	set_all
-	for word in "${words[@]}"; do
-		before+=("$(shown "$word")")
-	done
+	settings_all
+	before=$(others "$1")
+	[ "$(wc -l <<< "$before")" -ge 8 ] || fail "settings: $before"
 	ks "$node" node set "$1" "$2"
-	for word in "${words[@]}"; do
-		[ "$word" = "$1" ] || expect "$(shown "$word")" "${before[0]}" "$word"
-		before=("${before[@]:1}")
-	done
+	expect "$(others "$1")" "$before" "other settings"
 	expect "$(shown "$1")" "$2" "$1"
 }
 
 set_none()
 {
-	set_all
+	settings_all
 	addr_lan
 	ks "$node" node set ip none
 	expect "$(shown ip)" "" ip
@@ -133,7 +140,7 @@ set_none()
 # A list that is given replaces the old one, the other family included.
 set_replaces()
 {
-	set_all
+	settings_all
 	ks "$node" node set ip 203.0.113.6
 	expect "$(shown ip)" 203.0.113.6 ip
 	ks "$node" node set nodeport-addresses 198.51.100.0/24
@@ -146,7 +153,7 @@ refused()	# STATUS EXTENDED-REGEX WORD...
 	local before status=$1 re=$2
 
 	shift 2
-	set_all
+	settings_all
 	before=$(ks "$node" node show)
 	expect_status "$status" ks "$node" node set "$@"
 	expect_match "$OUTPUT" "$re" sentence
@@ -172,7 +179,7 @@ unchanged_is_silent()
 
 other_namespace()
 {
-	set_all
+	settings_all
 	expect_match "$(ks "$left" node show)" \
 		"nodeport-addresses primary nodeport-range 30000-32767"
 	reset_node
@@ -180,7 +187,7 @@ other_namespace()
 
 flushed()
 {
-	set_all
+	settings_all
 	ks "$node" flush
 	expect_match "$(ks "$node" node show)" \
 		"^nodeport-addresses primary nodeport-range 30000-32767 dead-ports reject unassigned-ips drop nodeport-localhost off fastpath auto flow-max 262144 *$"
