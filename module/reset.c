@@ -5,13 +5,14 @@
  * looks as if the other had sent it.
  *
  * An ABORT is believed if it has its receiver's verification tag (RFC 9260,
- * 8.5.1), which conntrack has seen in INIT and INIT ACK. A reset is believed only with the very sequence number that is expected next
- * (RFC 5961, 3.2). conntrack knows it of a connection whose last packets took
- * the stack's way, but not of one in the fast path. So each end also gets a
- * segment that is too old, which it answers with what it expects (RFC 9293,
- * 3.10.7.4). That answer finds no connection any more: a client's is reset by
- * the service (nat.c, or the endpoint it is now led to), an endpoint's by the
- * client's host, or by this node.
+ * 8.5.1), which conntrack has seen in INIT and INIT ACK. A reset is believed
+ * only with the very sequence number that is expected next (RFC 5961, 3.2).
+ * conntrack knows it of a connection whose last packets took the stack's way,
+ * but not of one in the fast path. So each end also gets a segment that is too
+ * old, which it answers with what it expects (RFC 9293, 3.10.7.4). That answer
+ * finds no connection any more: a client's is reset by the service (nat.c, or
+ * the endpoint it is now led to), an endpoint's by the client's host, or by
+ * this node.
  */
 
 #include <linux/sctp.h>

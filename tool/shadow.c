@@ -145,15 +145,15 @@ static void read_sctp(struct listener_list *list)
 	char line[4096];
 
 	while (f && fgets(line, sizeof(line), f)) {
-		char *save = NULL, *word = strtok_r(line, " \n", &save);
+		char *save = NULL, *word = strtok_r(line, "\n ", &save);
 		unsigned int i, port = 0;
 
 		for (i = 0; word && i < 8; i++) {
 			if (i == 5)
 				port = (unsigned int)strtoul(word, NULL, 10);
-			word = strtok_r(NULL, " \n", &save);
+			word = strtok_r(NULL, "\n ", &save);
 		}
-		for (; word; word = strtok_r(NULL, " \n", &save)) {
+		for (; word; word = strtok_r(NULL, "\n ", &save)) {
 			struct listener l = {
 				.has = LISTENER_ALL, .proto = IPPROTO_SCTP,
 				.port = (uint16_t)port,

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash disable=SC2154 # namespaces of lib.sh
 #
 # A node between two hosts, for the tests of its settings; after lib.sh.
 #
