@@ -256,7 +256,12 @@ static noinline bool tcp_close_track(struct k8snet_net *kn,
 	}
 out:
 	WRITE_ONCE(ct->proto.tcp.state, now);
-	if (now != old && now == TCP_CONNTRACK_FIN_WAIT)
+	/* By this conntrack knows that a SYN from the same port is not of this
+	 * connection, and may get another endpoint. After an RST it would look
+	 * for that in the last segment, which it has not seen.
+	 */
+	if (now != old && (now == TCP_CONNTRACK_FIN_WAIT ||
+			   now == TCP_CONNTRACK_CLOSE))
 		ct->proto.tcp.seen[f->dir].flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
 	spin_unlock(&ct->lock);
 

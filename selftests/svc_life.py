@@ -204,6 +204,38 @@ def unanswered(t, family):
                "error of the connection")
 
 
+def reuse(t, family, host, linger):
+    """A client uses the port of a connection that has ended for the next one;
+    the endpoint gets no new ones any more (kubernetes issue 81775)."""
+    name = t.service(family, ["p10"])
+    t.c[host].sysctl("ipv4/tcp_tw_reuse", 1)
+
+    def connect():
+        one = Ask(t.c[host], "tcp", *t.to(host, family),
+                  sport=21000 + t.number)
+        one.keep = True
+        return gather([one])[0]
+
+    one = connect()
+    expect(one.name, "p10")
+    t.c.everywhere(f"ep set {name} {t.ep('p10', family)},weight=0\n"
+                   f"ep add {name} {t.ep('p01', family)}\n")
+    if linger:
+        one.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                            struct.pack("ii", 1, 0))
+    one.sock.close()
+
+    def again():
+        """For a second the client's own host does not allow it."""
+        two = connect()
+        two.sock.close()
+        return two if two.error not in ("EADDRNOTAVAIL", "EADDRINUSE") else \
+            None
+
+    two = wait_for("connection from the same port", again, 5)
+    expect(two.name or str(two), "p01", "who answers")
+
+
 def refused_words(t):
     """What cannot be."""
     for words, text in (
@@ -376,6 +408,10 @@ def main():
     for host in "p00", "w0", "out":
         t.each("removal, reset: both ends of an SCTP association are told, "
                f"from {host}", reset_sctp, host)
+    for host in "p00", "w0":
+        for linger, desc in (False, "closed"), (True, "reset"):
+            t.each(f"drain: the port of a connection that was {desc} leads to "
+                   f"another endpoint, from {host}", reuse, host, linger)
     t.tap.case("removal: neither reset nor reschedule is for UDP",
                refused_words, t)
     for more, wanted in (("", "p01"), ("", "ECONNREFUSED"),
