@@ -188,6 +188,16 @@ def masquerade(c, family):
     expect(got["late"], 0, "srcnat")
 
 
+def flushed(c, family):
+    """Who removes all rules removes nothing of ours."""
+    for words in (("nft", "flush", "ruleset"), ("iptables", "-F"),
+                  ("iptables", "-t", "nat", "-F"), ("ip6tables", "-F")):
+        c["w0"].run(*words)
+    answer(c, "p00", vip(family, 1), 80, "p01")
+    answer(c, "p00", vip(family, 2), 80, "p10")
+    answer(c, "out", c.addr("w0", family), PORT, "p01")
+
+
 def main():
     """The test."""
     tap = Tap()
@@ -223,7 +233,8 @@ def main():
                 ("node port: FORWARD by the original port, INPUT has no say",
                  node_port),
                 ("rejected packets do not come to FORWARD", refused),
-                ("masquerade: after FORWARD, before srcnat", masquerade)):
+                ("masquerade: after FORWARD, before srcnat", masquerade),
+                ("services outlive the removal of all rules", flushed)):
             tap.case(f"IPv{family}: {what}", func, c, family)
     tap.end()
 
