@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from flowlib import Bed, Capture, MODES, Pair, STATEFUL, arrive, carried, \
-    close, lost, pairs_of
+    close, firewall, lost, pairs_of
 from svclib import SLOW, Tap, check, conntrack, expect, have, wait_for
 
 have("nft", "conntrack")
@@ -109,13 +109,12 @@ def deleted():
     """"conntrack -D" ends known flows at once"""
     pairs = pairs_of(c, "local", "remote")
     carried(c, pairs)
-    W.run("nft", STATEFUL)
-    arrive(pairs, True)
-    for pair in pairs:
-        W.run("conntrack", "-D", "-f", f"ipv{pair.family}", "-p",
-              pair.transport, "--orig-port-src", str(pair.port))
-    lost(pairs, True)       # they are new flows now
-    W.run("nft", "delete table inet t")
+    with firewall(W, STATEFUL):
+        arrive(pairs, True)
+        for pair in pairs:
+            W.run("conntrack", "-D", "-f", f"ipv{pair.family}", "-p",
+                  pair.transport, "--orig-port-src", str(pair.port))
+        lost(pairs, True)       # they are new flows now
     arrive(pairs, True)
     arrive(pairs, False)
     close(pairs)

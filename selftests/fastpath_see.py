@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from flowlib import Bed, Capture, FIREWALL, MODES, STATEFUL, arrive, \
-    carried, close, lost, new_flows, pairs_of
+    assured, carried, close, firewall, lost, new_flows, pairs_of
 from svclib import Tap, expect, have
 
 have("nft")
@@ -22,7 +22,7 @@ for transport in "udp", "tcp":
     c.serve("p10", transport, 8080)
 
 
-def firewall():
+def judged():
     """A firewall that is loaded later judges all new flows, known ones by
     their state"""
     places = "local", "remote"
@@ -31,12 +31,12 @@ def firewall():
     carried(c, pairs)
     for rules, stay in (STATEFUL, True), \
             (FIREWALL + "add rule inet t f drop", c.mode != "off"):
-        W.run("nft", rules)
-        new_flows(c, places, "timeout")
-        for there in True, False:
-            (arrive if stay else lost)(pairs, there)
-        new_flows(c, places, "timeout")
-        W.run("nft", "delete table inet t")
+        assured(c, pairs)
+        with firewall(W, rules):
+            new_flows(c, places, "timeout")
+            for there in True, False:
+                (arrive if stay else lost)(pairs, there)
+            new_flows(c, places, "timeout")
         new_flows(c, places)
         arrive(pairs, True)
         arrive(pairs, False)
@@ -74,7 +74,7 @@ def captured():
 
 for mode in MODES:
     with c.fastpath(mode):
-        for func in firewall, captured:
+        for func in judged, captured:
             desc = " ".join(func.__doc__.split())
             tap.case(f"{desc}, with fastpath {mode}", func)
 tap.end()

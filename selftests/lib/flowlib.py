@@ -5,13 +5,15 @@ know whether they are known, and the settings of the fast path.
 import contextlib
 import errno
 import json
+import re
 import select
 import socket
 import struct
 import time
 
 from svclib import IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, Ask, Cluster, Failed, \
-    FASTPATH, K8SNETCTL, SLOW, check, expect, gather, pattern, run
+    FASTPATH, K8SNETCTL, SLOW, check, conntrack, expect, gather, pattern, \
+    run, wait_for
 
 SO_RCVBUFFORCE = 33
 MODES = ("auto", "established", "off")
@@ -132,6 +134,7 @@ class Pair:
         af = socket.AF_INET6 if family == 6 else socket.AF_INET
         server = c[self.pod].socket(af, kind)
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.settimeout(10 * SLOW)
         # A UDP server per flow, which hears nobody else.
         server.bind((c.addr(self.pod, family), 8090))
         self.client = c[client].socket(af, kind)
@@ -141,7 +144,6 @@ class Pair:
         if transport == "tcp":
             server.listen(1)
             self.client.connect(self.addr)
-            server.settimeout(10 * SLOW)
             self.server, _ = server.accept()
             server.close()
             for sock in self.client, self.server:
@@ -150,7 +152,6 @@ class Pair:
             self.client.connect(self.addr)
             self.server = server
             self.client.send(b"first")
-            select.select([server], [], [], 5 * SLOW)
             _, peer = server.recvfrom(100)
             server.connect(peer)
         self.server.settimeout(10 * SLOW)
@@ -340,6 +341,32 @@ def carried(c, pairs, times=4):
         # In both directions; UDP shows itself to the stack once a second
         # until it is assured.
         past(grown, times + 1, f"packets past the stack: {pair}", c.mode)
+
+
+def assured(c, pairs, node="w0"):
+    """Until conntrack has assured them. Until then UDP shows itself to the
+    stack once a second, known or not; and it takes UDP two seconds.
+    """
+    def left():
+        for pair in pairs:
+            pair.both()
+        return [pair for pair in pairs if pair.port not in
+                {int(port) for line in conntrack(c[node], "-p", pair.transport,
+                                                 "-f", f"ipv{pair.family}")
+                 if "[ASSURED]" in line
+                 for port in re.findall(r"port=(\d+)", line)}]
+
+    wait_for("assured flows", lambda: not left())
+
+
+@contextlib.contextmanager
+def firewall(ns, rules):
+    """Rules for nft that make a table "inet t", for a time."""
+    ns.run("nft", rules)
+    try:
+        yield
+    finally:
+        ns.run("nft", "delete table inet t")
 
 
 def pairs_of(c, *places, transports=("udp", "tcp"), families=(4, 6)):
