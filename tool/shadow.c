@@ -79,24 +79,34 @@ static const struct frontend *port_owner(const struct service *svc,
 	return NULL;
 }
 
+/* The first @digits, at most 8, of a hexadecimal number; false: they are none. */
+static bool scan_hex(const char *s, size_t digits, uint32_t *value)
+{
+	char word[9] = "", *end;
+
+	strncat(word, s, digits);
+	*value = (uint32_t)strtoul(word, &end, 16);
+	return end == word + digits;
+}
+
 /* "ADDRESS:PORT" of /proc/net/tcp and its like: words of hexadecimal digits in
  * the host's byte order, which hold network byte order.
  */
 static bool scan_local(const char *s, struct listener *l)
 {
 	const char *colon = strchr(s, ':');
-	unsigned int i, port;
-	uint32_t word;
+	uint32_t word, port;
+	unsigned int i;
 
 	if (!colon || (colon - s != 8 && colon - s != 32))
 		return false;
 	l->addr.len = (uint8_t)((colon - s) / 2);
 	for (i = 0; i < l->addr.len / 4U; i++) {
-		if (sscanf(s + 8 * (size_t)i, "%8x", &word) != 1)
+		if (!scan_hex(s + 8 * (size_t)i, 8, &word))
 			return false;
 		memcpy(l->addr.bytes + 4 * (size_t)i, &word, 4);
 	}
-	if (sscanf(colon + 1, "%4x", &port) != 1)
+	if (!scan_hex(colon + 1, 4, &port))
 		return false;
 	l->port = (uint16_t)port;
 	return true;
@@ -118,14 +128,15 @@ static FILE *proc_open(const char *name)
 static void read_file(const char *name, uint8_t proto, unsigned int state,
 		      struct listener_list *list)
 {
-	char line[512], local[64];
+	char line[512], local[64], state_text[3];
 	FILE *f = proc_open(name);
 
 	while (f && fgets(line, sizeof(line), f)) {
 		struct listener l = { .has = LISTENER_ALL, .proto = proto };
-		unsigned int st;
+		uint32_t st;
 
-		if (sscanf(line, " %*d: %63s %*s %x", local, &st) != 2)
+		if (sscanf(line, " %*d: %63s %*s %2s", local, state_text) != 2 ||
+		    !scan_hex(state_text, 2, &st))
 			continue;
 		if (st == state && scan_local(local, &l))
 			*LIST_ADD(list) = l;
