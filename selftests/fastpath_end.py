@@ -1,8 +1,9 @@
 #!/usr/bin/python3 -ES
 # SPDX-License-Identifier: GPL-2.0
 # timeout: 300
-"""Everything goes within a second while known flows are under full load: a
-bridge, all services, a node's namespace, the module.
+"""Everything goes at once while known flows are under full load: a bridge, all
+services, a node's namespace, the module. What each takes is printed: less than
+a second where the machine has nothing else to do.
 """
 import os
 import socket
@@ -76,13 +77,11 @@ def bed():
     return c, load
 
 
-def timed(c, what, func):
-    """FUNC takes a second at most; or, where the machine has other things to
-    do, ten times what it takes to ask a node for its settings.
+def timed(what, func):
+    """FUNC waits for nothing: neither for a reference to go nor for each flow.
+    That would take longer than an emulator on a busy machine needs.
     """
-    start = time.monotonic()
-    c.tool("w1", "node show")
-    limit = max(1.0 * SLOW, 10 * (time.monotonic() - start))
+    limit = 5.0 * SLOW
     start = time.monotonic()
     got = func()
     took = time.monotonic() - start
@@ -95,7 +94,7 @@ def flush():
     """All services, routes, pods and bridges go."""
     c, load = bed()
     try:
-        timed(c, "flush", lambda: c.tool("w0", "flush"))
+        timed("flush", lambda: c.tool("w0", "flush"))
         expect(c.flows(), [], "flows")
     finally:
         load.end()
@@ -106,7 +105,7 @@ def bridge(words):
     """A bridge goes with its ports"""
     c, load = bed()
     try:
-        timed(c, " ".join(words), lambda: c["w0"].run(*words))
+        timed(" ".join(words), lambda: c["w0"].run(*words))
         expect(c.flows(), [], "flows")
     finally:
         load.end()
@@ -127,7 +126,7 @@ def namespace():
             wait_for("end of the pod's device", lambda: c["p00"].run(
                 "ip", "link", "show", "dev", "eth0", status=None).status,
                 60, 0)
-        timed(c, "ip netns del", gone)
+        timed("ip netns del", gone)
     finally:
         load.end()
         c.remove()
@@ -137,7 +136,7 @@ def module():
     """The module goes, with all that is configured."""
     c, load = bed()
     try:
-        timed(c, "modprobe -r", lambda: run("modprobe", "-r", "k8snet"))
+        timed("modprobe -r", lambda: run("modprobe", "-r", "k8snet"))
         check(not os.path.isdir("/sys/module/k8snet"), "it is gone")
         check("cnio0" not in c["w0"].run("ip", "link").out, "no bridge")
     finally:

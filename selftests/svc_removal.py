@@ -12,8 +12,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
+from flowlib import Flow, listed
 from genl import Error, Genl
-from svclib import SLOW, Ask, Cluster, Tap, check, conntrack, \
+from svclib import FASTPATH, SLOW, Ask, Cluster, Tap, check, conntrack, \
     expect, gather, run, wait_for
 
 LIMIT = 10.0 * SLOW # seconds for any removal
@@ -176,12 +177,29 @@ def flush(tap, c):
         file.write(saved)
     traffic = Traffic(c)
 
+    def through():
+        """Connections through the node, known to it, which the end of their
+        service would not end."""
+        flows = [Flow(c["out"], "tcp", c.ip4("w1"), 31001)
+                 for _ in range(16)]
+        for flow in flows:
+            flow.known()
+        ports = {flow.port() for flow in flows}
+        check(FASTPATH == "off" or
+              [f for f in listed(c["w1"]) if {f["sport"], f["dport"]} & ports
+               and "10.200.0.3" in (f["src"], f["new-dst"])],
+              "none is known")
+        return flows
+
     def flushes():
         for _ in range(3):
+            flows = through()
             timed("flush", lambda: c.tool("w1", "flush"))
             for what in ("svc", "pod", "route", "masq", "bridge", "ep",
                          "flow"):
                 expect(c.tool("w1", f"{what} list").out, "", what)
+            for flow in flows:
+                flow.close()
             c.tool("w1", f"restore {path}")
         expect(c.tool("w1", "save").out, saved, "state")
 
