@@ -25,7 +25,7 @@
 struct chain_step {
 	const char *names[2];	/* NULL: it is ours */
 	nf_hookfn *hook;	/* NULL: not learned */
-	nf_hookfn *asks;	/* of nf_nat: whom it may ask, and must */
+	bool nat;		/* nf_nat's */
 	bool must;
 };
 
@@ -36,7 +36,7 @@ static struct chain_step pre_routing4[] = {
 	{ .names = { "ipv4_conntrack_in" }, .must = true },
 	{ .hook = k8snet_invalid_adopt },
 	{ .names = { "nf_nat_ipv4_pre_routing" }, .must = true,
-	  .asks = k8snet_nat_hook },
+	  .nat = true },
 	{ .hook = k8snet_forward_prerouting },
 };
 
@@ -46,7 +46,7 @@ static struct chain_step pre_routing6[] = {
 	{ .names = { "ipv6_conntrack_in" }, .must = true },
 	{ .hook = k8snet_invalid_adopt },
 	{ .names = { "nf_nat_ipv6_in" }, .must = true,
-	  .asks = k8snet_nat_hook },
+	  .nat = true },
 	{ .hook = k8snet_forward_prerouting },
 };
 
@@ -54,7 +54,7 @@ static struct chain_step post_routing4[] = {
 	/* It lets packets pass that have no security mark and no socket. */
 	{ .names = { "apparmor_ip_postroute", "apparmor_ipv4_postroute" } },
 	{ .names = { "nf_nat_ipv4_out" }, .must = true,
-	  .asks = k8snet_masq_hook },
+	  .nat = true },
 	{ .hook = k8snet_invalid_leave },
 	{ .names = { "nf_confirm", "ipv4_confirm" }, .must = true },
 };
@@ -62,7 +62,7 @@ static struct chain_step post_routing4[] = {
 static struct chain_step post_routing6[] = {
 	{ .names = { "apparmor_ip_postroute", "apparmor_ipv6_postroute" } },
 	{ .names = { "nf_nat_ipv6_out" }, .must = true,
-	  .asks = k8snet_masq_hook },
+	  .nat = true },
 	{ .hook = k8snet_invalid_leave },
 	{ .names = { "nf_confirm", "ipv6_confirm" }, .must = true },
 };
@@ -121,11 +121,10 @@ static bool nat_asks_only(void *priv, nf_hookfn *hook)
 	return e && e->num_hook_entries == 1 && e->hooks[0].hook == hook;
 }
 
-/* Looked at anew for each packet: a list that was compared by its address
- * could be another one at the same address.
- */
+/* @nat: gets the private data of nf_nat's hook. */
 static bool entries_are(const struct nf_hook_entries *e,
-			const struct chain_step *step, unsigned int n)
+			const struct chain_step *step, unsigned int n,
+			void **nat)
 {
 	const struct chain_step *end = step + n;
 	unsigned int i;
@@ -141,9 +140,8 @@ static bool entries_are(const struct nf_hook_entries *e,
 			if (step->must)
 				return false;
 		}
-		if (step->asks &&
-		    !nat_asks_only(e->hooks[i].priv, step->asks))
-			return false;
+		if (step->nat)
+			*nat = e->hooks[i].priv;
 	}
 	for (; step < end; step++)
 		if (step->must)
@@ -151,21 +149,79 @@ static bool entries_are(const struct nf_hook_entries *e,
 	return true;
 }
 
-bool k8snet_chain_is_plain(const struct net *net, u8 family)
+/*
+ * What a CPU has looked at and found plain, of a family. The lists are compared
+ * by their addresses, which says something as long as no RCU grace period has
+ * gone by: a list of hooks is changed by putting another in its place, and its
+ * memory is used again only after one.
+ */
+struct k8snet_chain {
+	const struct nf_hook_entries *pre, *post;
+	void *nat_pre, *nat_post;	/* private data of nf_nat's hooks there */
+	unsigned long gp;		/* get_state_synchronize_rcu(), before */
+};
+
+struct k8snet_chains {
+	struct k8snet_chain family[2];	/* by k8snet_family_index() */
+};
+
+static bool chain_look(const struct net *net, u8 family,
+		       struct k8snet_chain *seen)
 {
 	bool ipv4 = family == NFPROTO_IPV4;
 	struct nf_hook_entries __rcu *const *hooks =
 		ipv4 ? net->nf.hooks_ipv4 : net->nf.hooks_ipv6;
-	const struct nf_hook_entries *fwd;
 
 	BUILD_BUG_ON(ARRAY_SIZE(pre_routing4) != ARRAY_SIZE(pre_routing6));
 	BUILD_BUG_ON(ARRAY_SIZE(post_routing4) != ARRAY_SIZE(post_routing6));
+	seen->gp = get_state_synchronize_rcu();
+	seen->pre = rcu_dereference(hooks[NF_INET_PRE_ROUTING]);
+	seen->post = rcu_dereference(hooks[NF_INET_POST_ROUTING]);
+	if (entries_are(seen->pre, ipv4 ? pre_routing4 : pre_routing6,
+			ARRAY_SIZE(pre_routing4), &seen->nat_pre) &&
+	    entries_are(seen->post, ipv4 ? post_routing4 : post_routing6,
+			ARRAY_SIZE(post_routing4), &seen->nat_post))
+		return true;
+	seen->pre = NULL;
+	return false;
+}
+
+bool k8snet_chain_is_plain(struct k8snet_net *kn, u8 family)
+{
+	const struct net *net = kn->net;
+	struct nf_hook_entries __rcu *const *hooks =
+		family == NFPROTO_IPV4 ? net->nf.hooks_ipv4 :
+					 net->nf.hooks_ipv6;
+	const struct nf_hook_entries *fwd, *pre, *post;
+	struct k8snet_chain *seen;
+
+	seen = &this_cpu_ptr(kn->chains)->family[k8snet_family_index(family)];
 	fwd = rcu_dereference(hooks[NF_INET_FORWARD]);
-	return (!fwd || !fwd->num_hook_entries) &&
-	       entries_are(rcu_dereference(hooks[NF_INET_PRE_ROUTING]),
-			   ipv4 ? pre_routing4 : pre_routing6,
-			   ARRAY_SIZE(pre_routing4)) &&
-	       entries_are(rcu_dereference(hooks[NF_INET_POST_ROUTING]),
-			   ipv4 ? post_routing4 : post_routing6,
-			   ARRAY_SIZE(post_routing4));
+	if (fwd && fwd->num_hook_entries)
+		return false;
+	pre = rcu_dereference(hooks[NF_INET_PRE_ROUTING]);
+	post = rcu_dereference(hooks[NF_INET_POST_ROUTING]);
+	/* Whoever sees another list at the same address sees the end of the
+	 * grace period that came before it. Pairs with rcu_assign_pointer() of
+	 * that list.
+	 */
+	smp_rmb();
+	if (unlikely(!pre || pre != seen->pre || post != seen->post ||
+		     poll_state_synchronize_rcu(seen->gp)) &&
+	    !chain_look(net, family, seen))
+		return false;
+	/* The lists are what they were, hence nf_nat's data are there. */
+	return nat_asks_only(seen->nat_pre, k8snet_nat_hook) &&
+	       nat_asks_only(seen->nat_post, k8snet_masq_hook);
+}
+
+int k8snet_chain_net_init(struct k8snet_net *kn)
+{
+	kn->chains = alloc_percpu(struct k8snet_chains);
+	return kn->chains ? 0 : -ENOMEM;
+}
+
+void k8snet_chain_net_exit(struct k8snet_net *kn)
+{
+	free_percpu(kn->chains);
 }

@@ -3,7 +3,10 @@
 #ifndef _K8SNET_CHAIN_H
 #define _K8SNET_CHAIN_H
 
-#include <net/net_namespace.h>
+#include "netns.h"
+
+int k8snet_chain_net_init(struct k8snet_net *kn);
+void k8snet_chain_net_exit(struct k8snet_net *kn);
 
 /* Finds out what the hooks of others that one may know of look like, where
  * they are registered now. May sleep; at any time, any number of times.
@@ -13,8 +16,8 @@ void k8snet_chain_learn(struct net *net);
 /*
  * Would a forwarded packet meet nobody but conntrack, nf_nat and us, and
  * nf_nat ask nobody but us? False for everything that is not known for
- * certain. Context: RCU.
+ * certain. Context: RCU, BH off.
  */
-bool k8snet_chain_is_plain(const struct net *net, u8 family);
+bool k8snet_chain_is_plain(struct k8snet_net *kn, u8 family);
 
 #endif /* _K8SNET_CHAIN_H */

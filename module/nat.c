@@ -173,24 +173,52 @@ static unsigned int translate_source(struct k8snet_net *kn,
 	return k8snet_snat_setup(kn, skb, ct, &addr, 0, d->fe->svc);
 }
 
-static unsigned int translate(struct k8snet_net *kn, const struct sk_buff *skb,
-			      struct nf_conn *ct,
-			      const struct k8snet_decision *d)
+/*
+ * What nf_nat_setup_info() comes to for one address and one port, for a flow
+ * without a helper: there is nothing to choose and nothing to look for, which
+ * it does all the same.
+ */
+static void set_destination(struct nf_conn *ct, const struct k8snet_endpoint *ep)
+{
+	struct nf_conntrack_tuple *reply = &ct->tuplehash[IP_CT_DIR_REPLY].tuple;
+
+	if (!k8snet_addr_equal(&reply->src.u3, &ep->addr) ||
+	    (ep->port && reply->src.u.all != ep->port))
+		ct->status |= IPS_DST_NAT;
+	reply->src.u3 = ep->addr;
+	if (ep->port)
+		reply->src.u.all = ep->port;
+	ct->status |= IPS_DST_NAT_DONE;
+}
+
+/* The rest, once the destination is the endpoint. */
+static unsigned int begin(struct k8snet_net *kn, const struct sk_buff *skb,
+			  struct nf_conn *ct, const struct k8snet_decision *d)
 {
 	struct k8snet_service *svc = d->fe->svc;
 	unsigned int verdict;
 
-	verdict = translate_destination(kn, skb, ct, &d->ep->addr, d->ep->port,
-					svc);
-	if (verdict == NF_ACCEPT && d->snat)
+	if (d->snat) {
 		verdict = translate_source(kn, skb, ct, d);
-	if (verdict != NF_ACCEPT)
-		return verdict;
+		if (verdict != NF_ACCEPT)
+			return verdict;
+	}
 	k8snet_conn_add(kn, ct, d, skb->len);
 	atomic_long_inc(&d->ep->flows);
 	atomic_long_inc(&svc->flows);
 	k8snet_stat_inc(kn, SVC_FLOWS);
 	return NF_ACCEPT;
+}
+
+static unsigned int translate(struct k8snet_net *kn, const struct sk_buff *skb,
+			      struct nf_conn *ct,
+			      const struct k8snet_decision *d)
+{
+	unsigned int verdict;
+
+	verdict = translate_destination(kn, skb, ct, &d->ep->addr, d->ep->port,
+					d->fe->svc);
+	return verdict == NF_ACCEPT ? begin(kn, skb, ct, d) : verdict;
 }
 
 /* The counter of a packet that is rejected or dropped. */
@@ -261,19 +289,29 @@ static void decide(struct k8snet_net *kn, const struct sk_buff *skb,
 
 unsigned int k8snet_nat_onepass(struct k8snet_net *kn,
 				const struct sk_buff *skb, struct nf_conn *ct,
-				const struct nf_hook_state *state)
+				const struct nf_hook_state *state,
+				struct k8snet_decision *d)
 {
-	struct k8snet_decision d = {};
-
-	decide(kn, skb, &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, state, &d);
-	switch (d.verdict) {
+	memset(d, 0, sizeof(*d));
+	decide(kn, skb, &ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple, state, d);
+	switch (d->verdict) {
 	case K8SNET_LOOKUP_ENDPOINT:
-		return translate(kn, skb, ct, &d);
+		set_destination(ct, d->ep);
+		return begin(kn, skb, ct, d);
 	case K8SNET_LOOKUP_NONE:
 		return nf_nat_alloc_null_binding(ct, state->hook);
 	default:
 		return NF_REPEAT;
 	}
+}
+
+void k8snet_nat_forget(struct k8snet_net *kn, const struct k8snet_decision *d)
+{
+	if (!d->ep)
+		return;
+	atomic_long_dec(&d->ep->flows);
+	atomic_long_dec(&d->fe->svc->flows);
+	k8snet_stat_add(kn, SVC_FLOWS, -1);
 }
 
 static unsigned int new_flow(struct sk_buff *skb,

@@ -5,6 +5,7 @@
 #include <linux/slab.h>
 
 #include "affinity.h"
+#include "chain.h"
 #include "conn.h"
 #include "flow.h"
 #include "hooks.h"
@@ -47,9 +48,12 @@ static int __net_init net_init(struct net *net)
 	err = k8snet_flow_net_init(kn);
 	if (err)
 		goto err_route;
-	err = k8snet_conn_net_init(kn);
+	err = k8snet_chain_net_init(kn);
 	if (err)
 		goto err_flow;
+	err = k8snet_conn_net_init(kn);
+	if (err)
+		goto err_chain;
 	err = k8snet_affinity_net_init(kn);
 	if (err)
 		goto err_conn;
@@ -62,6 +66,8 @@ err_affinity:
 	k8snet_affinity_net_exit(kn);
 err_conn:
 	k8snet_conn_net_exit(kn);
+err_chain:
+	k8snet_chain_net_exit(kn);
 err_flow:
 	k8snet_flow_net_exit(kn);
 err_route:
@@ -106,6 +112,7 @@ static void __net_exit net_exit(struct net *net)
 	 * exit, being registered earlier and so run later, waits for.
 	 */
 	k8snet_conn_net_exit(kn);
+	k8snet_chain_net_exit(kn);
 	k8snet_flow_net_exit(kn);
 	k8snet_route_net_exit(kn);
 	k8snet_pod_net_exit(kn);

@@ -26,6 +26,7 @@
 #include "k8snet.h"
 #include "stats.h"
 
+struct k8snet_chains;
 struct k8snet_masq_table;
 struct k8snet_node_conf;
 struct k8snet_route_lens;
@@ -90,6 +91,8 @@ struct k8snet_net {
 	struct rhashtable affinities;
 	atomic_t n_affinities;
 	struct delayed_work affinity_work;
+
+	struct k8snet_chains __percpu *chains;	/* chain.c */
 
 	/* flow.c */
 	atomic_t flow_gen;			/* what flows rely on; read by

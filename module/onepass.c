@@ -175,9 +175,10 @@ static bool way_find(struct k8snet_net *kn, const struct nf_conn *ct,
 	return true;
 }
 
-/* The source, as at POST_ROUTING. */
+/* The source, as at POST_ROUTING: it translates nothing that stays on the bridge,
+ * but counts.
+ */
 static unsigned int source_settle(struct k8snet_net *kn, struct sk_buff *skb,
-				  struct nf_conn *ct,
 				  const struct nf_hook_state *in)
 {
 	const struct nf_hook_state state = {
@@ -186,16 +187,25 @@ static unsigned int source_settle(struct k8snet_net *kn, struct sk_buff *skb,
 		.out = in->in,
 		.net = in->net,
 	};
-	unsigned int verdict = NF_ACCEPT;
 
-	if (nf_nat_initialized(ct, NF_NAT_MANIP_SRC))
-		return NF_ACCEPT;
-	/* It translates nothing that stays on the bridge, but counts. */
-	if (rcu_access_pointer(kn->masqs))
-		verdict = k8snet_masq_hook(NULL, skb, &state);
-	if (verdict == NF_ACCEPT && !nf_nat_initialized(ct, NF_NAT_MANIP_SRC))
-		verdict = nf_nat_alloc_null_binding(ct, state.hook);
-	return verdict;
+	return rcu_access_pointer(kn->masqs) ?
+	       k8snet_masq_hook(NULL, skb, &state) : NF_ACCEPT;
+}
+
+/* nf_conntrack_confirm() of a flow that the stack gets to see again if that
+ * fails: the packet is not dropped, and conntrack is not to count it so. Nobody
+ * else writes this CPU's counters meanwhile.
+ */
+static bool confirmed(const struct net *net, struct sk_buff *skb)
+{
+	struct ip_conntrack_stat *stat = this_cpu_ptr(net->ct.stat);
+	unsigned int insert_failed = stat->insert_failed, drop = stat->drop;
+
+	if (likely(nf_conntrack_confirm(skb) == NF_ACCEPT))
+		return true;
+	stat->insert_failed = insert_failed;
+	stat->drop = drop;
+	return false;
 }
 
 /* Most of UDP is a question and an answer, which needs no flow. */
@@ -270,9 +280,12 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 					struct k8snet_flow_way *way,
 					const struct nf_hook_state *in)
 {
+	struct k8snet_decision d;
 	enum ip_conntrack_info info;
 	struct nf_conn *ct;
 	bool fresh;
+
+	d.ep = NULL;
 
 	ct = nf_ct_get(skb, &info);
 	if (!ct || (info != IP_CT_NEW && info != IP_CT_ESTABLISHED &&
@@ -281,7 +294,7 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 		return K8SNET_FLOW_MISS;
 	fresh = !nf_ct_is_confirmed(ct);
 	if (fresh && !nf_nat_initialized(ct, NF_NAT_MANIP_DST)) {
-		switch (k8snet_nat_onepass(kn, skb, ct, in)) {
+		switch (k8snet_nat_onepass(kn, skb, ct, in, &d)) {
 		case NF_ACCEPT:
 			break;
 		case NF_REPEAT:
@@ -294,13 +307,22 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 	if (!way_find(kn, ct, way, in->pf))
 		return K8SNET_FLOW_MISS;
 	if (fresh) {
-		if (source_settle(kn, skb, ct, in) != NF_ACCEPT)
+		if (source_settle(kn, skb, in) != NF_ACCEPT)
 			goto drop;
+		/* nf_nat would see now whether another flow has the tuple of
+		 * the answers, look for another source port if so, and note
+		 * the source for flows that are to get the same. Here it keeps
+		 * its port, and the confirmation, which looks as well, fails
+		 * if that cannot be: then all is done again, by the stack.
+		 */
+		if (!confirmed(kn->net, skb)) {
+			k8snet_nat_forget(kn, &d);
+			nf_reset_ct(skb);
+			return K8SNET_FLOW_MISS;
+		}
 		/* Where two packets of one flow race, the loser gets the
 		 * other's entry: the stack sorts that out.
 		 */
-		if (nf_conntrack_confirm(skb) != NF_ACCEPT)
-			goto drop;
 		if (skb_nfct(skb) != &ct->ct_general)
 			return K8SNET_FLOW_MISS;
 		k8snet_stat_inc(kn, FLOW_ONEPASS);
@@ -344,7 +366,7 @@ enum k8snet_flow_verdict k8snet_onepass_rx(struct k8snet_port *port,
 		return K8SNET_FLOW_MISS;
 	if (!packet_plain(skb, state.pf) || !bridge_plain(br->dev) ||
 	    !routing_plain(kn->net, br->dev, state.pf) ||
-	    !ipsec_plain(kn->net) || !k8snet_chain_is_plain(kn->net, state.pf))
+	    !ipsec_plain(kn->net) || !k8snet_chain_is_plain(kn, state.pf))
 		return K8SNET_FLOW_MISS;
 
 	k8snet_skb_addrs(skb, state.pf, &src, &dst);

@@ -6,6 +6,7 @@
  */
 
 #include <linux/gcd.h>
+#include <linux/hash.h>
 #include <linux/jhash.h>
 #include <linux/kernel.h>
 #include <linux/log2.h>
@@ -14,6 +15,7 @@
 #include <linux/sort.h>
 
 #include "decision.h"
+#include "flow.h"
 #include "sched.h"
 
 /*
@@ -155,8 +157,8 @@ enum {
 	MAGLEV_SEED_SKIP = 0x65746d67,
 };
 
-static const siphash_key_t maglev_flow_key = {
-	{ 0x6b38736e65746d61ULL, 0x676c6576666c6f77ULL }
+static const u64 maglev_flow_key[2] = {
+	0x6b38736e65746d61ULL, 0x676c6576666c6f77ULL
 };
 
 /*
@@ -237,26 +239,36 @@ int k8snet_sched_build(struct k8snet_set *set, u8 scheduler,
 	return alias_build(set, weights);
 }
 
+static u64 addr_half(const union nf_inet_addr *addr, unsigned int word)
+{
+	return (u64)addr->all[word] << 32 | addr->all[word + 1];
+}
+
+/*
+ * Multiplied and folded as wyhash does (flow.h), and once more, since both
+ * halves of the result are to be evenly distributed. What it hashes to is no
+ * secret worth more: a pod that wants a certain endpoint asks that.
+ */
 u64 k8snet_sched_hash(u8 scheduler, const siphash_key_t *secret,
 		      const struct k8snet_decision *d)
 {
-	const siphash_key_t *key = scheduler == K8SNET_SCHED_MAGLEV ?
-				   &maglev_flow_key : secret;
+	const u64 *key = scheduler == K8SNET_SCHED_MAGLEV ?
+			 maglev_flow_key : secret->key;
 	u64 ports = (u64)(__force u16)d->sport << 16 | (__force u16)d->dport |
 		    (u64)d->proto << 32;
-	struct {
-		union nf_inet_addr saddr, daddr;
-		u64 ports;
-	} __aligned(SIPHASH_ALIGNMENT) in6;
+	u64 hash;
 
-	if (d->family == NFPROTO_IPV4)
-		return siphash_2u64((u64)(__force u32)d->saddr.ip << 32 |
-				    (__force u32)d->daddr.ip, ports, key);
-
-	in6.saddr = d->saddr;
-	in6.daddr = d->daddr;
-	in6.ports = ports;
-	return siphash(&in6, sizeof(in6), key);
+	if (d->family == NFPROTO_IPV4) {
+		hash = (u64)(__force u32)d->saddr.ip << 32 |
+		       (__force u32)d->daddr.ip;
+	} else {
+		hash = k8snet_flow_fold(addr_half(&d->saddr, 0) ^ key[1],
+					addr_half(&d->saddr, 2) ^ key[0]);
+		hash = k8snet_flow_fold(addr_half(&d->daddr, 0) ^ hash,
+					addr_half(&d->daddr, 2) ^ key[1]);
+	}
+	hash = k8snet_flow_fold(hash ^ key[0], ports ^ key[1]);
+	return k8snet_flow_fold(hash ^ key[1], GOLDEN_RATIO_64);
 }
 
 /* Is (active flows + 1) / weight of @a smaller than that of @b? */

@@ -82,9 +82,9 @@ static const struct frontend *port_owner(const struct service *svc,
 /* The first @digits, at most 8, of a hexadecimal number; false: they are none. */
 static bool scan_hex(const char *s, size_t digits, uint32_t *value)
 {
-	char word[9] = "", *end;
+	char word[9], *end;
 
-	strncat(word, s, digits);
+	snprintf(word, sizeof(word), "%.*s", (int)digits, s);
 	*value = (uint32_t)strtoul(word, &end, 16);
 	return end == word + digits;
 }
