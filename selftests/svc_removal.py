@@ -214,6 +214,7 @@ def flush(tap, c):
         c.tool("w1", "flush")
         c["w1"].run("conntrack", "-F")
         wait_for("no conntrack entry", lambda: not conntrack(c["w1"]), 15, 0.1)
+        c.tool("w1", f"restore {path}")
 
     try:
         tap.case("traffic: flush and restore, three times", flushes)
@@ -312,8 +313,8 @@ def main():
         kmsg.write("<6>k8snet-test: svc_removal\n")
     c = cluster()
     tap.case("before anything goes all works", works, c)
-    devices(tap, c)
     flush(tap, c)
+    devices(tap, c)
     namespaces(tap, c)
     c.remove()
     module(tap)
