@@ -78,14 +78,13 @@ def measured(family):
     for proto, ports in (("tcp", (80,)), ("udp", UDP_PORTS)):
         for port in ports:
             first = port == 80
-            out.append(Service(
+            out += [Service(
                 f"local-{family}-{proto}-{port}:p", proto, at.vip_local, port,
                 [(at.b, TARGET[port], True)],
-                NODE_PORT_LOCAL[family] if first else 0))
-    for proto in ("tcp", "udp"):
-        out.append(Service(
-            f"remote-{family}-{proto}-80:p", proto, at.vip_remote, 80,
-            [(at.c, TARGET[80], False)], NODE_PORT_REMOTE[family]))
+                NODE_PORT_LOCAL[family] if first else 0), Service(
+                f"remote-{family}-{proto}-{port}:p", proto, at.vip_remote,
+                port, [(at.c, TARGET[port], False)],
+                NODE_PORT_REMOTE[family] if first else 0)]
     return out
 
 

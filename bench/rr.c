@@ -331,12 +331,12 @@ static void exchange(int client, int server, const struct sockaddr_storage *to,
 		die("sendto");
 	if (recvfrom(server, &byte, 1, 0, (struct sockaddr *)&peer,
 		     &peer_len) != 1)
-		die("recvfrom at the server");
+		die("recvfrom at the server, exchange %ld", opt.n);
 	if (sendto(server, &byte, 1, 0, (struct sockaddr *)&peer,
 		   peer_len) != 1)
 		die("sendto from the server");
 	if (recv(client, &byte, 1, 0) != 1)
-		die("recv at the client");
+		die("recv at the client, exchange %ld", opt.n);
 }
 
 static long long run_udp(void)
@@ -359,7 +359,7 @@ static long long run_udp(void)
 
 			if (recvfrom(server, &byte, 1, 0,
 				     (struct sockaddr *)&peer, &peer_len) != 1)
-				die("recvfrom at the server");
+				die("recvfrom at the server, exchange %ld", opt.n);
 			if (sendto(server, &byte, 1, 0,
 				   (struct sockaddr *)&peer, peer_len) != 1)
 				die("sendto from the server");

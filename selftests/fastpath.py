@@ -274,7 +274,9 @@ def spoofed():
     out = c["p00"].run("ip", "-br", "link", "show", "dev", "eth0").out
     mac = re.search(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", out).group(0)
     c["p00"].ip("link set eth0 address 02:00:00:00:00:77")
+    carried = fast()
     expect(flow.ask(timeout=0.5), "timeout", "with another MAC")
+    expect(fast() - carried, 0, "packets past the stack")
     c["p00"].ip(f"link set eth0 address {mac}")
     check(c.stat("w0", "spoofed") > before, "counted")
     wait_for("an answer", lambda: flow.ask(timeout=0.5) == "p01")
