@@ -81,31 +81,57 @@ static void bridge_uninit(struct net_device *dev)
 	}
 }
 
+static void flow_stats_read(const struct k8snet_bridge *br, u64 *packets,
+			    u64 *bytes)
+{
+	const struct k8snet_flow_stats *s;
+	unsigned int start;
+	u64 p, b;
+	int cpu;
+
+	*packets = 0;
+	*bytes = 0;
+	for_each_possible_cpu(cpu) {
+		s = per_cpu_ptr(br->flow_stats, cpu);
+		do {
+			start = u64_stats_fetch_begin(&s->syncp);
+			p = u64_stats_read(&s->packets);
+			b = u64_stats_read(&s->bytes);
+		} while (u64_stats_fetch_retry(&s->syncp, start));
+		*packets += p;
+		*bytes += b;
+	}
+}
+
+u64 k8snet_bridge_flow_packets(struct k8snet_net *kn)
+{
+	const struct k8snet_bridge *br;
+	u64 packets, bytes, sum;
+
+	mutex_lock(&kn->cfg_lock);
+	sum = k8snet_stat_read(kn, K8SNET_STAT_FLOW_PACKETS);
+	list_for_each_entry(br, &kn->bridges, node) {
+		flow_stats_read(br, &packets, &bytes);
+		sum += packets;
+	}
+	mutex_unlock(&kn->cfg_lock);
+	return sum;
+}
+
 /* The packets of known flows pass the bridge by; to who asks they came in and
  * went out as all others.
  */
 static void bridge_get_stats64(struct net_device *dev,
 			       struct rtnl_link_stats64 *stats)
 {
-	const struct k8snet_bridge *br = k8snet_bridge_priv(dev);
-	const struct k8snet_flow_stats *s;
-	unsigned int start;
 	u64 packets, bytes;
-	int cpu;
 
 	dev_get_tstats64(dev, stats);
-	for_each_possible_cpu(cpu) {
-		s = per_cpu_ptr(br->flow_stats, cpu);
-		do {
-			start = u64_stats_fetch_begin(&s->syncp);
-			packets = u64_stats_read(&s->packets);
-			bytes = u64_stats_read(&s->bytes);
-		} while (u64_stats_fetch_retry(&s->syncp, start));
-		stats->rx_packets += packets;
-		stats->rx_bytes += bytes;
-		stats->tx_packets += packets;
-		stats->tx_bytes += bytes;
-	}
+	flow_stats_read(k8snet_bridge_priv(dev), &packets, &bytes);
+	stats->rx_packets += packets;
+	stats->rx_bytes += bytes;
+	stats->tx_packets += packets;
+	stats->tx_bytes += bytes;
 }
 
 static int bridge_init(struct net_device *dev)
@@ -286,6 +312,7 @@ static void bridge_dellink(struct net_device *dev, struct list_head *head)
 	struct k8snet_bridge *br = k8snet_bridge_priv(dev);
 	struct k8snet_net *kn = br->kn;
 	struct k8snet_port *port, *tmp;
+	u64 packets, bytes;
 
 	ASSERT_RTNL();
 	br->dead = true;
@@ -296,6 +323,11 @@ static void bridge_dellink(struct net_device *dev, struct list_head *head)
 	k8snet_route_flush_bridge(kn, dev);
 	list_del_rcu(&br->node);
 	kn->n_bridges--;
+	/* No pod sends by it any more: what it has carried is settled. */
+	flow_stats_read(br, &packets, &bytes);
+	local_bh_disable();
+	k8snet_stat_add(kn, FLOW_PACKETS, packets);
+	local_bh_enable();
 	k8snet_hooks_put(kn);
 	mutex_unlock(&kn->cfg_lock);
 

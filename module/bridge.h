@@ -69,6 +69,10 @@ struct k8snet_port *k8snet_port_get_rcu(const struct net_device *dev);
 
 int k8snet_bridge_init(void);
 void k8snet_bridge_uninit(void);
+/* Packets that known flows have carried, by all bridges that there have been.
+ * Context: takes cfg_lock.
+ */
+u64 k8snet_bridge_flow_packets(struct k8snet_net *kn);
 /* Removes all pod bridges of a namespace with their ports, pods and routes.
  * Context: RTNL held, takes cfg_lock.
  */

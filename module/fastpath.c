@@ -90,8 +90,7 @@ static __always_inline bool uplink_path_plain(const struct k8snet_flow *f,
 	struct net_device *dev = f->out;
 
 	return !rcu_dereference(f->txq->qdisc)->enqueue &&
-	       f->lltx && dev->real_num_tx_queues == 1 &&
-	       !skb_is_gso(skb) && offload_done(skb, f) &&
+	       f->lltx && !skb_is_gso(skb) && offload_done(skb, f) &&
 	       !k8snet_dev_has_nf_egress(dev) &&
 	       !k8snet_dev_has_tc_egress(dev) && !dev_nit_active(dev) &&
 	       !netif_xmit_stopped(f->txq);
@@ -293,8 +292,7 @@ static __always_inline bool tcp_track(struct k8snet_net *kn,
 }
 
 /* Everything that counts a packet of a known flow. Context: BH off. */
-static __always_inline void flow_count(struct k8snet_net *kn,
-				       struct k8snet_flow *f,
+static __always_inline void flow_count(struct k8snet_flow *f,
 				       const struct sk_buff *skb,
 				       const bool tracked)
 {
@@ -313,7 +311,6 @@ static __always_inline void flow_count(struct k8snet_net *kn,
 		atomic64_inc(&f->acct->packets);
 		atomic64_add(len, &f->acct->bytes);
 	}
-	k8snet_stat_inc(kn, FLOW_PACKETS);
 }
 
 static __always_inline void output_pod(struct sk_buff *skb,
@@ -366,8 +363,11 @@ static __always_inline void output_hop(struct sk_buff *skb,
 		return;
 	}
 	skb_set_queue_mapping(skb, 0);
-	if (unlikely(netdev_start_xmit(skb, f->out, f->txq, false) ==
-		     NETDEV_TX_BUSY))
+	/* netdev_start_xmit() would note the time for a watchdog, which devices
+	 * that lock themselves see to themselves.
+	 */
+	if (unlikely(__netdev_start_xmit(f->out->netdev_ops, skb, f->out,
+					 false) == NETDEV_TX_BUSY))
 		kfree_skb(skb);
 }
 
@@ -424,7 +424,7 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 		return K8SNET_FLOW_MISS;
 
 	translate(skb, skb_network_header(skb), f, family);
-	flow_count(kn, f, skb, tracked);
+	flow_count(f, skb, tracked);
 	if (tracked)
 		nf_reset_ct(skb);
 	packet_scrub(skb, f);

@@ -75,7 +75,7 @@ struct k8snet_flow {
 	bool nexthop6;			/* nexthop is of IPv6 */
 	unsigned int mtu;		/* of the way out */
 	u16 headroom;			/* that the uplink wants */
-	bool lltx;			/* it transmits without a lock */
+	bool lltx;			/* ... without a lock, by one queue */
 	/* What the translation adds to a checksum (RFC 1624): of the IPv4
 	 * header, TTL included; of addresses (the pseudo-header); of addresses
 	 * and ports.

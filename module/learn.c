@@ -271,7 +271,8 @@ static bool flow_to_node(struct k8snet_net *kn, struct k8snet_flow *f,
 	f->nexthop6 = hop.ipv6;
 	f->offloads = flow_offloads(hop.dev);
 	f->headroom = LL_RESERVED_SPACE(hop.dev);
-	f->lltx = k8snet_dev_lltx(hop.dev);
+	/* If it gets more queues later, the first is as good as any. */
+	f->lltx = k8snet_dev_lltx(hop.dev) && hop.dev->real_num_tx_queues == 1;
 	return true;
 }
 

@@ -4,6 +4,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/slab.h>
 
+#include "bridge.h"
 #include "localhost.h"
 #include "netlink.h"
 #include "node.h"
@@ -301,13 +302,15 @@ static int stat_fill(struct sk_buff *skb, const struct k8snet_msg *msg,
 {
 	const unsigned long *id = obj;
 	void *hdr;
+	u64 value;
 
 	hdr = k8snet_msg_put(skb, msg);
 	if (!hdr)
 		return -EMSGSIZE;
+	value = *id == K8SNET_STAT_FLOW_PACKETS ?
+		k8snet_bridge_flow_packets(kn) : k8snet_stat_read(kn, *id);
 	if (nla_put_string(skb, K8SNET_A_STATS_NAME, k8snet_stat_names[*id]) ||
-	    nla_put_u64_64bit(skb, K8SNET_A_STATS_VALUE,
-			      k8snet_stat_read(kn, *id),
+	    nla_put_u64_64bit(skb, K8SNET_A_STATS_VALUE, value,
 			      K8SNET_A_STATS_UNSPEC)) {
 		genlmsg_cancel(skb, hdr);
 		return -EMSGSIZE;

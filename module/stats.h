@@ -58,7 +58,7 @@
 	X(CONN_RESET,		"conn_reset") /* connections ended */	\
 	X(CT_STALE,		"conntrack_stale") /* entries older than the service */ \
 	/* flow.c, fastpath.c */					\
-	X(FLOW_PACKETS,		"flow_packets") /* past the stack */	\
+	X(FLOW_PACKETS,		"flow_packets") /* past the stack; of former bridges */ \
 	X(FLOW_ONEPASS,		"flow_onepass") /* flows set up past it */ \
 	X(FLOW_LEARNED,		"flow_learned") /* flows */		\
 	X(FLOW_FULL,		"flow_full") /* not learned: too many */ \
