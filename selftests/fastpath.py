@@ -273,12 +273,18 @@ def spoofed():
     before = c.stat("w0", "spoofed")
     out = c["p00"].run("ip", "-br", "link", "show", "dev", "eth0").out
     mac = re.search(r"([0-9a-f]{2}:){5}[0-9a-f]{2}", out).group(0)
+    out = c["p00"].run("ip", "neigh", "show", "10.200.0.1").out
+    gateway = out.partition("lladdr ")[2].split()[0]
     c["p00"].ip("link set eth0 address 02:00:00:00:00:77")
+    # It forgets the gateway's MAC now, and would not get it again.
+    c["p00"].ip(f"neigh replace 10.200.0.1 lladdr {gateway} dev eth0 "
+                "nud permanent")
     carried = fast()
     expect(flow.ask(timeout=0.5), "timeout", "with another MAC")
     expect(fast() - carried, 0, "packets past the stack")
     c["p00"].ip(f"link set eth0 address {mac}")
     check(c.stat("w0", "spoofed") > before, "counted")
+    c["p00"].ip("neigh del 10.200.0.1 dev eth0", status=None)
     wait_for("an answer", lambda: flow.ask(timeout=0.5) == "p01")
     flow.close()
 
