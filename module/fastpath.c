@@ -485,9 +485,9 @@ static __always_inline bool length_settle(struct sk_buff *skb,
 static __always_inline enum k8snet_flow_verdict
 rx_ipv4(struct k8snet_net *kn, struct sk_buff *skb)
 {
-	struct k8snet_flow_key4 key;
 	const struct iphdr *iph;
 	struct k8snet_flow *f;
+	__be32 ports;
 
 	if (!headers_whole(skb, false))
 		return K8SNET_FLOW_MISS;
@@ -496,11 +496,9 @@ rx_ipv4(struct k8snet_net *kn, struct sk_buff *skb)
 		     iph->ttl <= 1 || !l4_carried(iph + 1, iph->protocol)))
 		return K8SNET_FLOW_MISS;
 
-	key.src = iph->saddr;
-	key.dst = iph->daddr;
-	memcpy(&key.ports, iph + 1, sizeof(key.ports));
-	key.iif_proto = (u32)skb->dev->ifindex << 8 | iph->protocol;
-	f = k8snet_flow_lookup4(kn, &key);
+	memcpy(&ports, iph + 1, sizeof(ports));
+	f = k8snet_flow_lookup4(kn, &iph->saddr, ports,
+				(u32)skb->dev->ifindex << 8 | iph->protocol);
 	if (!f || !flow_usable(kn, f, skb) ||
 	    !length_settle(skb, ntohs(iph->tot_len),
 			   sizeof(*iph) + l4_len(f->proto)))
@@ -512,8 +510,8 @@ static __always_inline enum k8snet_flow_verdict
 rx_ipv6(struct k8snet_net *kn, struct sk_buff *skb)
 {
 	const struct ipv6hdr *ip6h;
-	struct k8snet_flow_key6 key;
 	struct k8snet_flow *f;
+	__be32 ports;
 
 	if (!headers_whole(skb, true))
 		return K8SNET_FLOW_MISS;
@@ -522,11 +520,9 @@ rx_ipv6(struct k8snet_net *kn, struct sk_buff *skb)
 		     !l4_carried(ip6h + 1, ip6h->nexthdr)))
 		return K8SNET_FLOW_MISS;
 
-	key.src = ip6h->saddr;
-	key.dst = ip6h->daddr;
-	memcpy(&key.ports, ip6h + 1, sizeof(key.ports));
-	key.iif_proto = (u32)skb->dev->ifindex << 8 | ip6h->nexthdr;
-	f = k8snet_flow_lookup6(kn, &key);
+	memcpy(&ports, ip6h + 1, sizeof(ports));
+	f = k8snet_flow_lookup6(kn, &ip6h->saddr, ports,
+				(u32)skb->dev->ifindex << 8 | ip6h->nexthdr);
 	/* A length of 0 is a jumbogram's or that of GSO beyond 64 kB. */
 	if (!f || !flow_usable(kn, f, skb) ||
 	    !length_settle(skb, ntohs(ip6h->payload_len) + sizeof(*ip6h),

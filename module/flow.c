@@ -18,12 +18,41 @@ enum {
 
 u64 k8snet_flow_secret[6] __ro_after_init;
 
+/* What k8snet_flow_lookup() does itself, for the table's own use. */
+static u32 flow_hash4(const void *key, u32 len, u32 seed)
+{
+	const u64 *k = key;
+
+	return k8snet_flow_mix4(k[0], k[1], seed);
+}
+
+static u32 flow_hash6(const void *key, u32 len, u32 seed)
+{
+	const u64 *k = key;
+
+	return k8snet_flow_mix6(k[0], k[1], k[2], k[3], k[4], seed);
+}
+
+static int flow_cmp4(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct k8snet_flow *f = obj;
+
+	return memcmp(arg->key, &f->key4, sizeof(f->key4));
+}
+
+static int flow_cmp6(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct k8snet_flow *f = obj;
+
+	return memcmp(arg->key, &f->key6, sizeof(f->key6));
+}
+
 static const struct rhashtable_params flow4_params = {
 	.head_offset = offsetof(struct k8snet_flow, hash),
 	.key_offset = offsetof(struct k8snet_flow, key4),
 	.key_len = sizeof(struct k8snet_flow_key4),
-	.hashfn = k8snet_flow_hash4,
-	.obj_cmpfn = k8snet_flow_cmp4,
+	.hashfn = flow_hash4,
+	.obj_cmpfn = flow_cmp4,
 	.automatic_shrinking = true,
 };
 
@@ -31,8 +60,8 @@ static const struct rhashtable_params flow6_params = {
 	.head_offset = offsetof(struct k8snet_flow, hash),
 	.key_offset = offsetof(struct k8snet_flow, key6),
 	.key_len = sizeof(struct k8snet_flow_key6),
-	.hashfn = k8snet_flow_hash6,
-	.obj_cmpfn = k8snet_flow_cmp6,
+	.hashfn = flow_hash6,
+	.obj_cmpfn = flow_cmp6,
 	.automatic_shrinking = true,
 };
 

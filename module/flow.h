@@ -241,73 +241,82 @@ extern u64 k8snet_flow_secret[6];
  */
 static __always_inline u64 k8snet_flow_fold(u64 a, u64 b)
 {
+#ifdef CONFIG_ARCH_SUPPORTS_INT128
+	__uint128_t product = (__uint128_t)a * b;
+
+	return (u64)product ^ (u64)(product >> 64);
+#else
 	return a * b ^ mul_u64_u64_shr(a, b, 64);
+#endif
 }
 
-static __always_inline u32 k8snet_flow_hash4(const void *data, u32 len,
-					     u32 seed)
+static __always_inline u32 k8snet_flow_mix4(const u64 k0, const u64 k1,
+					    u32 seed)
 {
-	const u64 *k = data, *s = k8snet_flow_secret;
+	const u64 *s = k8snet_flow_secret;
 
-	return k8snet_flow_fold(k[0] ^ s[0], k[1] ^ (s[1] + seed));
+	return k8snet_flow_fold(k0 ^ s[0], k1 ^ (s[1] + seed));
 }
 
-static __always_inline u32 k8snet_flow_hash6(const void *data, u32 len,
-					     u32 seed)
+static __always_inline u32 k8snet_flow_mix6(const u64 k0, const u64 k1,
+					    const u64 k2, const u64 k3,
+					    const u64 k4, u32 seed)
 {
-	const u64 *k = data, *s = k8snet_flow_secret;
+	const u64 *s = k8snet_flow_secret;
 
-	return k8snet_flow_fold(k[0] ^ s[0], k[1] ^ (s[1] + seed)) ^
-	       k8snet_flow_fold(k[2] ^ s[2], k[3] ^ s[3]) ^
-	       k8snet_flow_fold(k[4] ^ s[4], s[5]);
+	return k8snet_flow_fold(k0 ^ s[0], k1 ^ (s[1] + seed)) ^
+	       k8snet_flow_fold(k2 ^ s[2], k3 ^ s[3]) ^
+	       k8snet_flow_fold(k4 ^ s[4], s[5]);
 }
 
-static __always_inline int k8snet_flow_cmp4(struct rhashtable_compare_arg *arg,
-					    const void *obj)
+/* The last word of either key, as it is in memory. */
+static __always_inline u64 k8snet_flow_last_word(__be32 ports, u32 iif_proto)
 {
-	const struct k8snet_flow *f = obj;
-	const u64 *a = arg->key, *b = (const u64 *)&f->key4;
-
-	return !!((a[0] ^ b[0]) | (a[1] ^ b[1]));
-}
-
-static __always_inline int k8snet_flow_cmp6(struct rhashtable_compare_arg *arg,
-					    const void *obj)
-{
-	const struct k8snet_flow *f = obj;
-	const u64 *a = arg->key, *b = (const u64 *)&f->key6;
-
-	return !!((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) |
-		  (a[3] ^ b[3]) | (a[4] ^ b[4]));
+	if (IS_ENABLED(CONFIG_CPU_BIG_ENDIAN))
+		return (u64)(__force u32)ports << 32 | iif_proto;
+	return (u64)iif_proto << 32 | (__force u32)ports;
 }
 
 /*
- * A flow by its key; valid in the caller's RCU section. What
+ * A flow by the words of its key; valid in the caller's RCU section. What
  * rhashtable_lookup() does, which the compiler does not inline where it is
- * used twice, and then calls the functions above by pointer.
+ * used twice, and then calls the functions above by pointer. The words are in
+ * registers or in the packet: no key is put together first. @addrs: source and
+ * destination, one behind the other, as they are in a packet.
  */
 static __always_inline struct k8snet_flow *
-k8snet_flow_lookup(struct rhashtable *table, const void *key, const bool ipv6)
+k8snet_flow_lookup(struct rhashtable *table, const void *addrs, const u64 last,
+		   const bool ipv6)
 {
-	const struct rhashtable_compare_arg arg = { .ht = table, .key = key };
+	const u64 k0 = get_unaligned((const u64 *)addrs);
+	const u64 k1 = ipv6 ? get_unaligned((const u64 *)addrs + 1) : last;
+	const u64 k2 = ipv6 ? get_unaligned((const u64 *)addrs + 2) : 0;
+	const u64 k3 = ipv6 ? get_unaligned((const u64 *)addrs + 3) : 0;
 	struct rhash_lock_head __rcu *const *bucket;
 	struct bucket_table *tbl;
 	struct rhash_head *he;
+	const u64 *key;
+	u64 differs;
 	u32 hash;
 
+	BUILD_BUG_ON(offsetof(struct k8snet_flow, hash));
 	tbl = rht_dereference_rcu(table->tbl, table);
 	do {
-		hash = ipv6 ? k8snet_flow_hash6(key, 0, tbl->hash_rnd) :
-			      k8snet_flow_hash4(key, 0, tbl->hash_rnd);
+		hash = ipv6 ? k8snet_flow_mix6(k0, k1, k2, k3, last,
+					       tbl->hash_rnd) :
+			      k8snet_flow_mix4(k0, k1, tbl->hash_rnd);
 		hash &= tbl->size - 1;
 		bucket = rht_bucket(tbl, hash);
 		do {
 			rht_for_each_rcu_from(he, rht_ptr_rcu(bucket), tbl,
 					      hash) {
-				BUILD_BUG_ON(offsetof(struct k8snet_flow,
-						      hash));
-				if (!(ipv6 ? k8snet_flow_cmp6((void *)&arg, he) :
-					     k8snet_flow_cmp4((void *)&arg, he)))
+				key = (const u64 *)&((struct k8snet_flow *)he)->key6;
+				differs = (key[0] ^ k0) | (key[1] ^ k1);
+				if (ipv6)
+					differs |= (key[2] ^ k2) |
+						   (key[3] ^ k3) |
+						   (key[4] ^ last);
+				if (!differs)
 					return (struct k8snet_flow *)he;
 			}
 			/* Another bucket's end: the entry was moved. */
@@ -320,15 +329,21 @@ k8snet_flow_lookup(struct rhashtable *table, const void *key, const bool ipv6)
 }
 
 static __always_inline struct k8snet_flow *
-k8snet_flow_lookup4(struct k8snet_net *kn, const struct k8snet_flow_key4 *key)
+k8snet_flow_lookup4(struct k8snet_net *kn, const __be32 *addrs, __be32 ports,
+		    u32 iif_proto)
 {
-	return k8snet_flow_lookup(&kn->flows4, key, false);
+	return k8snet_flow_lookup(&kn->flows4, addrs,
+				  k8snet_flow_last_word(ports, iif_proto),
+				  false);
 }
 
 static __always_inline struct k8snet_flow *
-k8snet_flow_lookup6(struct k8snet_net *kn, const struct k8snet_flow_key6 *key)
+k8snet_flow_lookup6(struct k8snet_net *kn, const struct in6_addr *addrs,
+		    __be32 ports, u32 iif_proto)
 {
-	return k8snet_flow_lookup(&kn->flows6, key, true);
+	return k8snet_flow_lookup(&kn->flows6, addrs,
+				  k8snet_flow_last_word(ports, iif_proto),
+				  true);
 }
 
 #endif /* _K8SNET_FLOW_H */

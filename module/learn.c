@@ -121,10 +121,12 @@ bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 
 	if (nf_ct_l3num(ct) == NFPROTO_IPV4) {
 		key4 = key4_make(in, way->iif);
-		f = k8snet_flow_lookup4(kn, &key4);
+		f = k8snet_flow_lookup4(kn, &key4.src, key4.ports,
+					key4.iif_proto);
 	} else {
 		key6 = key6_make(in, way->iif);
-		f = k8snet_flow_lookup6(kn, &key6);
+		f = k8snet_flow_lookup6(kn, &key6.src, key6.ports,
+					key6.iif_proto);
 	}
 	if (!f)
 		return false;
