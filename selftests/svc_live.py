@@ -13,6 +13,7 @@ not explain.
 """
 import errno
 import itertools
+import math
 import os
 import selectors
 import socket
@@ -206,14 +207,18 @@ class Row:
                            bytes(65) + b"\xff" * (self.sequence // 255) +
                            bytes([self.sequence % 255]))
         except OSError as error:
-            self.note(errno.errorcode[error.errno])
+            self.note(errno.errorcode[error.errno], step)
 
-    def note(self, answer):
-        """What has come of the last question."""
-        self.got.setdefault(self.step, []).append(answer)
+    def note(self, answer, now):
+        """What has come of the last question. Where the step is another one
+        now, it was under way while that changed.
+        """
+        step = self.step if self.step == now else \
+            math.floor(self.step) + 0.5
+        self.got.setdefault(step, []).append(answer)
         self.sent = None
 
-    def read(self):
+    def read(self, now):
         """The socket has something."""
         try:
             words = self.sock.recv(1000).split()
@@ -221,12 +226,12 @@ class Row:
             return
         except OSError as error:
             if self.sent:
-                self.note(errno.errorcode[error.errno])
+                self.note(errno.errorcode[error.errno], now)
             return
         if not words:
-            self.note("ECONNRESET")
+            self.note("ECONNRESET", now)
         elif self.proto != "udp" or words[-1] == b"%d" % self.sequence:
-            self.note(words)
+            self.note(words, now)
 
     def limit(self):
         """How long an answer may take: not long where none may come."""
@@ -270,7 +275,7 @@ class Traffic(threading.Thread):
                 now = time.monotonic()
                 for row in self.rows:
                     if row.sent and now > row.sent + row.limit():
-                        row.note("timeout")
+                        row.note("timeout", self.step)
                     if row.connected and not row.sent and now > row.due and \
                             not row.ended():
                         row.ask(self.step)
@@ -286,7 +291,7 @@ class Traffic(threading.Thread):
             self.selector.modify(row.sock, selectors.EVENT_READ, row)
             row.connected = True
         else:
-            row.read()
+            row.read(self.step)
             if row.ended():
                 self.selector.unregister(row.sock)
 
