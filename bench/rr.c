@@ -359,7 +359,7 @@ static long long run_udp(void)
 
 			if (recvfrom(server, &byte, 1, 0,
 				     (struct sockaddr *)&peer, &peer_len) != 1)
-				die("recvfrom at the server, exchange %ld", opt.n);
+				die("recvfrom at the server, exchange %ld", i);
 			if (sendto(server, &byte, 1, 0,
 				   (struct sockaddr *)&peer, peer_len) != 1)
 				die("sendto from the server");
