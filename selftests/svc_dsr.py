@@ -14,7 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from svclib import IP_MTU, IP_MTU_DISCOVER, IPV6_MTU, IPV6_MTU_DISCOVER, \
     PMTUDISC_DO, Ask, Cluster, Tap, ask, check, conntrack, endpoint, expect, \
-    gather, wait_for
+    gather, read_all, wait_for
 
 PORT = 31001
 
@@ -115,12 +115,7 @@ def upload(t, family):
             sock.sendall(b"x" * 300000)
             time.sleep(0.01)
         sock.shutdown(socket.SHUT_WR)
-        got = b""
-        while True:
-            data = sock.recv(65536)
-            if not data:
-                break
-            got += data
+        got = read_all(sock)
     check(b"p10" in got, "no answer")
 
 

@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 from svclib import SLOW, Ask, Cluster, Tap, check, endpoint, expect, gather, \
-    have, run
+    have, read_all, run
 
 NUMBER = {"far": 1, "near": 2}
 
@@ -111,12 +111,7 @@ def upload(c, host, family, what, name):
         sock.connect(to(c, host, family, what))
         sock.sendall(bytes(range(256)) * 800)
         sock.shutdown(socket.SHUT_WR)
-        got = b""
-        while True:
-            data = sock.recv(65536)
-            if not data:
-                break
-            got += data
+        got = read_all(sock)
     check(name.encode() in got, "no answer")
     quick(start)
 

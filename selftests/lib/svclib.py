@@ -741,6 +741,14 @@ def ping(ns, addr, size=56, timeout=3.0, ttl=None, df=False):
     return ns.run(*words, addr, status=None)
 
 
+def read_all(sock):
+    """What comes until the other end closes."""
+    got = b""
+    while data := sock.recv(65536):
+        got += data
+    return got
+
+
 def conntrack(ns, *words):
     """Lines of "conntrack -L"."""
     done = ns.run("conntrack", "-L", *words, status=None)
