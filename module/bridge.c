@@ -323,7 +323,9 @@ static void bridge_dellink(struct net_device *dev, struct list_head *head)
 	k8snet_route_flush_bridge(kn, dev);
 	list_del_rcu(&br->node);
 	kn->n_bridges--;
-	/* No pod sends by it any more: what it has carried is settled. */
+	/* Nobody finds a flow that leads here any more, so that this is all
+	 * it has carried but for packets that are on their way right now.
+	 */
 	flow_stats_read(br, &packets, &bytes);
 	local_bh_disable();
 	k8snet_stat_add(kn, FLOW_PACKETS, packets);

@@ -118,7 +118,8 @@ static bool nat_asks_only(void *priv, nf_hookfn *hook)
 {
 	const struct nf_hook_entries *e = k8snet_compat_nat_entries(priv);
 
-	return e && e->num_hook_entries == 1 && e->hooks[0].hook == hook;
+	return e && e->num_hook_entries == 1 &&
+	       READ_ONCE(e->hooks[0].hook) == hook;
 }
 
 /* @nat: gets the private data of nf_nat's hook. */
@@ -135,7 +136,8 @@ static bool entries_are(const struct nf_hook_entries *e,
 		for (;; step++) {
 			if (step == end)
 				return false;
-			if (READ_ONCE(step->hook) == e->hooks[i].hook)
+			if (READ_ONCE(step->hook) ==
+			    READ_ONCE(e->hooks[i].hook))
 				break;
 			if (step->must)
 				return false;
@@ -152,8 +154,15 @@ static bool entries_are(const struct nf_hook_entries *e,
 /*
  * What a CPU has looked at and found plain, of a family. The lists are compared
  * by their addresses, which says something as long as no RCU grace period has
- * gone by: a list of hooks is changed by putting another in its place, and its
- * memory is used again only after one.
+ * gone by: netfilter adds a hook by putting another list in the place of the
+ * old one, whose memory is used again only after one. (In place, only a hook
+ * that goes is made one that accepts. Conntrack's and nf_nat's do not go as
+ * long as we are registered.)
+ *
+ * The lists are netfilter's, and nothing is read through the addresses that are
+ * kept here. nf_nat's private data outlive the list that names them, by a grace
+ * period: whoever has found that list in its place, in its RCU section, may
+ * read them. Read and written by the CPU itself, with BH off.
  */
 struct k8snet_chain {
 	const struct nf_hook_entries *pre, *post;
@@ -165,12 +174,18 @@ struct k8snet_chains {
 	struct k8snet_chain family[2];	/* by k8snet_family_index() */
 };
 
+static struct nf_hook_entries __rcu *const *hooks_of(const struct net *net,
+						     u8 family)
+{
+	return family == NFPROTO_IPV4 ? net->nf.hooks_ipv4 :
+					net->nf.hooks_ipv6;
+}
+
 static bool chain_look(const struct net *net, u8 family,
 		       struct k8snet_chain *seen)
 {
+	struct nf_hook_entries __rcu *const *hooks = hooks_of(net, family);
 	bool ipv4 = family == NFPROTO_IPV4;
-	struct nf_hook_entries __rcu *const *hooks =
-		ipv4 ? net->nf.hooks_ipv4 : net->nf.hooks_ipv6;
 
 	BUILD_BUG_ON(ARRAY_SIZE(pre_routing4) != ARRAY_SIZE(pre_routing6));
 	BUILD_BUG_ON(ARRAY_SIZE(post_routing4) != ARRAY_SIZE(post_routing6));
@@ -188,10 +203,7 @@ static bool chain_look(const struct net *net, u8 family,
 
 bool k8snet_chain_is_plain(struct k8snet_net *kn, u8 family)
 {
-	const struct net *net = kn->net;
-	struct nf_hook_entries __rcu *const *hooks =
-		family == NFPROTO_IPV4 ? net->nf.hooks_ipv4 :
-					 net->nf.hooks_ipv6;
+	struct nf_hook_entries __rcu *const *hooks = hooks_of(kn->net, family);
 	const struct nf_hook_entries *fwd, *pre, *post;
 	struct k8snet_chain *seen;
 
@@ -208,7 +220,7 @@ bool k8snet_chain_is_plain(struct k8snet_net *kn, u8 family)
 	smp_rmb();
 	if (unlikely(!pre || pre != seen->pre || post != seen->post ||
 		     poll_state_synchronize_rcu(seen->gp)) &&
-	    !chain_look(net, family, seen))
+	    !chain_look(kn->net, family, seen))
 		return false;
 	/* The lists are what they were, hence nf_nat's data are there. */
 	return nat_asks_only(seen->nat_pre, k8snet_nat_hook) &&

@@ -280,9 +280,9 @@ static __always_inline u64 k8snet_flow_last_word(__be32 ports, u32 iif_proto)
 /*
  * A flow by the words of its key; valid in the caller's RCU section. What
  * rhashtable_lookup() does, which the compiler does not inline where it is
- * used twice, and then calls the functions above by pointer. The words are in
- * registers or in the packet: no key is put together first. @addrs: source and
- * destination, one behind the other, as they are in a packet.
+ * used twice, and then calls its hash and comparison by pointer. The words are
+ * in registers or in the packet: no key is put together first. @addrs: source
+ * and destination, one behind the other, as they are in a packet.
  */
 static __always_inline struct k8snet_flow *
 k8snet_flow_lookup(struct rhashtable *table, const void *addrs, const u64 last,

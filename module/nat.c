@@ -176,7 +176,7 @@ static unsigned int translate_source(struct k8snet_net *kn,
 /*
  * What nf_nat_setup_info() comes to for one address and one port, for a flow
  * without a helper: there is nothing to choose and nothing to look for, which
- * it does all the same.
+ * it does all the same. @ct is not confirmed: nobody else sees it.
  */
 static void set_destination(struct nf_conn *ct, const struct k8snet_endpoint *ep)
 {

@@ -24,7 +24,9 @@ unsigned int k8snet_nat_onepass(struct k8snet_net *kn,
 				const struct sk_buff *skb, struct nf_conn *ct,
 				const struct nf_hook_state *state,
 				struct k8snet_decision *d);
-/* The flow that this has been decided for does not come to be. */
+/* The flow that this has been decided for does not come to be: takes it out of
+ * the counters. Its record goes with conntrack's entry. Context: RCU, BH off.
+ */
 void k8snet_nat_forget(struct k8snet_net *kn, const struct k8snet_decision *d);
 unsigned int k8snet_nat_hook(void *priv, struct sk_buff *skb,
 			     const struct nf_hook_state *state);

@@ -175,8 +175,8 @@ static bool way_find(struct k8snet_net *kn, const struct nf_conn *ct,
 	return true;
 }
 
-/* The source, as at POST_ROUTING: it translates nothing that stays on the bridge,
- * but counts.
+/* The source, as at POST_ROUTING. Masquerade translates nothing that stays on
+ * the bridge, but counts.
  */
 static unsigned int source_settle(struct k8snet_net *kn, struct sk_buff *skb,
 				  const struct nf_hook_state *in)
@@ -280,13 +280,12 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 					struct k8snet_flow_way *way,
 					const struct nf_hook_state *in)
 {
-	struct k8snet_decision d;
 	enum ip_conntrack_info info;
+	struct k8snet_decision d;
 	struct nf_conn *ct;
 	bool fresh;
 
-	d.ep = NULL;
-
+	d.ep = NULL;	/* none decided */
 	ct = nf_ct_get(skb, &info);
 	if (!ct || (info != IP_CT_NEW && info != IP_CT_ESTABLISHED &&
 		    info != IP_CT_ESTABLISHED_REPLY) ||
