@@ -24,12 +24,13 @@ W = c["w0"]
 
 
 def entry(pair, lines=None):
-    """conntrack's line about it; None: there is none."""
+    """conntrack's line about it; None: there is none. Another one, to another
+    address, may have had the same port."""
     if lines is None:
         lines = conntrack(W, "-f", f"ipv{pair.family}")
     found = [line for line in lines if f" sport={pair.port} " in line and
              line.startswith(pair.transport + " ") and
-             f" src={c.addr('p00', pair.family)} " in line]
+             f" src={c.addr('p00', pair.family)} dst={pair.addr[0]} " in line]
     check(len(found) < 2, found)
     return found[0] if found else None
 
@@ -165,6 +166,7 @@ def state(pair, wanted, most):
         line = is_it.line = entry(pair)
         return line and f" {wanted} " in line and \
             most - 5 * SLOW <= left(line) <= most
+    is_it.line = None
     try:
         wait_for(wanted, is_it, 5)
     except Exception as error:
