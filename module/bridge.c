@@ -81,37 +81,16 @@ static void bridge_uninit(struct net_device *dev)
 	}
 }
 
-static void flow_stats_read(const struct k8snet_bridge *br, u64 *packets,
-			    u64 *bytes)
-{
-	const struct k8snet_flow_stats *s;
-	unsigned int start;
-	u64 p, b;
-	int cpu;
-
-	*packets = 0;
-	*bytes = 0;
-	for_each_possible_cpu(cpu) {
-		s = per_cpu_ptr(br->flow_stats, cpu);
-		do {
-			start = u64_stats_fetch_begin(&s->syncp);
-			p = u64_stats_read(&s->packets);
-			b = u64_stats_read(&s->bytes);
-		} while (u64_stats_fetch_retry(&s->syncp, start));
-		*packets += p;
-		*bytes += b;
-	}
-}
-
 u64 k8snet_bridge_flow_packets(struct k8snet_net *kn)
 {
 	const struct k8snet_bridge *br;
 	u64 packets, bytes, sum;
 
 	mutex_lock(&kn->cfg_lock);
-	sum = k8snet_stat_read(kn, K8SNET_STAT_FLOW_PACKETS);
+	k8snet_flow_stats_read(kn->flow_stats, &packets, &bytes);
+	sum = packets + k8snet_stat_read(kn, K8SNET_STAT_FLOW_PACKETS);
 	list_for_each_entry(br, &kn->bridges, node) {
-		flow_stats_read(br, &packets, &bytes);
+		k8snet_flow_stats_read(br->flow_stats, &packets, &bytes);
 		sum += packets;
 	}
 	mutex_unlock(&kn->cfg_lock);
@@ -127,7 +106,8 @@ static void bridge_get_stats64(struct net_device *dev,
 	u64 packets, bytes;
 
 	dev_get_tstats64(dev, stats);
-	flow_stats_read(k8snet_bridge_priv(dev), &packets, &bytes);
+	k8snet_flow_stats_read(k8snet_bridge_priv(dev)->flow_stats, &packets,
+			       &bytes);
 	stats->rx_packets += packets;
 	stats->rx_bytes += bytes;
 	stats->tx_packets += packets;
@@ -326,7 +306,7 @@ static void bridge_dellink(struct net_device *dev, struct list_head *head)
 	/* Nobody finds a flow that leads here any more, so that this is all
 	 * it has carried but for packets that are on their way right now.
 	 */
-	flow_stats_read(br, &packets, &bytes);
+	k8snet_flow_stats_read(br->flow_stats, &packets, &bytes);
 	local_bh_disable();
 	k8snet_stat_add(kn, FLOW_PACKETS, packets);
 	local_bh_enable();

@@ -15,6 +15,7 @@
 
 #include "chain.h"
 #include "dsr.h"
+#include "flow.h"
 #include "hooks.h"
 #include "invalid.h"
 #include "bridge.h"
@@ -56,6 +57,7 @@ static struct chain_step post_routing4[] = {
 	{ .names = { "nf_nat_ipv4_out" }, .must = true,
 	  .nat = true },
 	{ .hook = k8snet_invalid_leave },
+	{ .hook = k8snet_flow_leave },	/* looks on */
 	{ .names = { "nf_confirm", "ipv4_confirm" }, .must = true },
 };
 
@@ -64,6 +66,7 @@ static struct chain_step post_routing6[] = {
 	{ .names = { "nf_nat_ipv6_out" }, .must = true,
 	  .nat = true },
 	{ .hook = k8snet_invalid_leave },
+	{ .hook = k8snet_flow_leave },
 	{ .names = { "nf_confirm", "ipv6_confirm" }, .must = true },
 };
 
@@ -111,6 +114,16 @@ void k8snet_chain_learn(struct net *net)
 	entries_learn(rcu_dereference(net->nf.hooks_ipv6[NF_INET_POST_ROUTING]),
 		      post_routing6, ARRAY_SIZE(post_routing6));
 	rcu_read_unlock();
+}
+
+bool k8snet_ipsec_plain(const struct net *net)
+{
+#ifdef CONFIG_XFRM
+	return !READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_FWD]) &&
+	       !READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_OUT]);
+#else
+	return true;
+#endif
 }
 
 /* Is our hook the only one that nf_nat asks? @priv: of a hook of nf_nat. */

@@ -20,4 +20,7 @@ void k8snet_chain_learn(struct net *net);
  */
 bool k8snet_chain_is_plain(struct k8snet_net *kn, u8 family);
 
+/* No IPsec policy for what is forwarded? Context: any. */
+bool k8snet_ipsec_plain(const struct net *net);
+
 #endif /* _K8SNET_CHAIN_H */

@@ -32,6 +32,12 @@ enum {
 	 * memory stays as long, and it counts towards nf_conntrack_max.
 	 */
 	CONN_SCAN_MS = 1000,
+	CONN_SLICE = 1024,	/* records looked at at once, at least, */
+	CONN_SLICES = 8,	/* ... and in how many parts all of them are */
+	/* In which rounds what live flows have carried is added up. Who asks
+	 * for it has it done then.
+	 */
+	CONN_ACCOUNT_ROUNDS = 16,
 	/* When flows that are to move were not in conntrack's table yet. */
 	CONN_RETRY_MS = 20,
 };
@@ -120,8 +126,9 @@ static void collect(struct k8snet_net *kn)
 	lockdep_assert_held(&kn->conn_lock);
 	for_each_possible_cpu(cpu) {
 		first = llist_del_all(per_cpu_ptr(kn->conn_new, cpu));
+		/* Behind those that wait to be looked at. */
 		llist_for_each_entry_safe(conn, tmp, first, new)
-			list_add(&conn->node, &kn->conns);
+			list_add_tail(&conn->node, &kn->conns);
 	}
 }
 
@@ -178,13 +185,55 @@ static void reset(struct k8snet_net *kn, const struct k8snet_conn *conn)
 	local_bh_enable();
 }
 
+/*
+ * Looks at up to @left records, those first that nobody has looked at for the
+ * longest time. @changed: flows are to move or to end. Returns how many have,
+ * *@again: some could not.
+ */
+static unsigned int conns_scan(struct k8snet_net *kn, unsigned int left,
+			       bool changed, bool *again)
+{
+	bool sum = !(kn->conn_round % CONN_ACCOUNT_ROUNDS);
+	struct k8snet_conn *conn, *tmp;
+	unsigned int killed = 0;
+
+	lockdep_assert_held(&kn->conn_lock);
+	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
+		if (!left--) {
+			list_rotate_to_front(&conn->node, &kn->conns);
+			break;
+		}
+		kn->conn_seen++;
+		if (is_dead(conn->ct)) {
+			conn_free(kn, conn);
+		} else if (!changed || !must_move(conn)) {
+			if (sum)
+				account(kn, conn);
+		} else if (nf_ct_is_confirmed(conn->ct)) {
+			/* False if somebody else was faster. */
+			if (nf_ct_delete(conn->ct, 0, 0)) {
+				killed++;
+				reset(kn, conn);
+			}
+			conn_free(kn, conn);
+		} else {
+			/* Only what is in conntrack's table can be taken out
+			 * of it. An entry whose first packet is still on its
+			 * way will be in a moment, or is dead by then.
+			 */
+			*again = true;
+		}
+		cond_resched();
+	}
+	return killed;
+}
+
 static void conn_work(struct work_struct *work)
 {
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     conn_work.work);
-	struct k8snet_conn *conn, *tmp;
 	bool changed, again = false;
-	unsigned int killed = 0;
+	unsigned int killed, n;
 
 	changed = test_and_clear_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
 	/* Packets that took an endpoint from an old plan have recorded their
@@ -195,28 +244,14 @@ static void conn_work(struct work_struct *work)
 
 	mutex_lock(&kn->conn_lock);
 	collect(kn);
-	list_for_each_entry_safe(conn, tmp, &kn->conns, node) {
-		if (is_dead(conn->ct)) {
-			conn_free(kn, conn);
-		} else if (!changed || !must_move(conn)) {
-			account(kn, conn);
-		} else {
-			/* Only what is in conntrack's table can be taken out
-			 * of it. An entry whose first packet is still on its
-			 * way will be in a moment, or is dead by then.
-			 */
-			if (nf_ct_is_confirmed(conn->ct)) {
-				/* False if somebody else was faster. */
-				if (nf_ct_delete(conn->ct, 0, 0)) {
-					killed++;
-					reset(kn, conn);
-				}
-				conn_free(kn, conn);
-			} else {
-				again = true;
-			}
-		}
-		cond_resched();
+	n = atomic_read(&kn->n_conns);
+	killed = conns_scan(kn, changed ? UINT_MAX :
+			    max_t(unsigned int, CONN_SLICE, n / CONN_SLICES + 1),
+			    changed, &again);
+	n = atomic_read(&kn->n_conns);
+	if (kn->conn_seen >= n) {
+		kn->conn_seen = 0;
+		kn->conn_round++;
 	}
 	mutex_unlock(&kn->conn_lock);
 	if (again)
@@ -227,10 +262,12 @@ static void conn_work(struct work_struct *work)
 		k8snet_stat_add(kn, CONN_KILLED, killed);
 		local_bh_enable();
 	}
-	if (atomic_read(&kn->n_conns))
+	if (n)
 		queue_delayed_work(k8snet_wq, &kn->conn_work,
 				   msecs_to_jiffies(again ? CONN_RETRY_MS :
-							    CONN_SCAN_MS));
+						    n > CONN_SLICE ?
+						    CONN_SCAN_MS / CONN_SLICES :
+						    CONN_SCAN_MS));
 }
 
 void k8snet_conn_account(struct k8snet_net *kn)
@@ -296,12 +333,22 @@ void k8snet_conn_net_exit(struct k8snet_net *kn)
 	mutex_destroy(&kn->conn_lock);
 }
 
+/* Once for each piece of memory, instead of each time (init_on_alloc):
+ * k8snet_conn_add() sets all of it.
+ */
+static void conn_ctor(void *conn)
+{
+	memset(conn, 0, sizeof(struct k8snet_conn));
+}
+
 int __init k8snet_conn_init(void)
 {
 	k8snet_wq = alloc_workqueue("k8snet", WQ_UNBOUND, 0);
 	if (!k8snet_wq)
 		return -ENOMEM;
-	conn_cache = KMEM_CACHE(k8snet_conn, 0);
+	conn_cache = kmem_cache_create("k8snet_conn",
+				       sizeof(struct k8snet_conn), 0, 0,
+				       conn_ctor);
 	if (!conn_cache) {
 		destroy_workqueue(k8snet_wq);
 		return -ENOMEM;

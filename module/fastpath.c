@@ -34,6 +34,9 @@ static bool flow_refresh(struct k8snet_net *kn, struct k8snet_flow *f)
 		k8snet_flow_remove(kn, f);
 		return false;
 	}
+	/* To the outside the stack knows the way: k8snet_flow_is_known(). */
+	if (!f->peer && !f->route)
+		return false;
 	if (f->route && !k8snet_flow_hop_current(kn, f)) {
 		k8snet_flow_remove(kn, f);
 		return false;
@@ -375,8 +378,15 @@ static __always_inline void output_hop(struct sk_buff *skb,
 static void output_hop_slow(struct k8snet_net *kn, struct sk_buff *skb,
 			    const struct k8snet_flow *f)
 {
-	struct dst_entry *dst = k8snet_route_dst(kn, f->route, NULL);
+	struct dst_entry *dst;
 
+	if (!f->route) {
+		skb->dev = f->out;
+		neigh_xmit(f->nexthop6 ? NEIGH_ND_TABLE : NEIGH_ARP_TABLE,
+			   f->out, &f->nexthop, skb);
+		return;
+	}
+	dst = k8snet_route_dst(kn, f->route, NULL);
 	if (!dst) {
 		k8snet_stat_inc(kn, NO_ROUTE);
 		kfree_skb(skb);

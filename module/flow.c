@@ -12,8 +12,11 @@
 static struct kmem_cache *flow_cache;
 
 enum {
-	FLOW_SCAN_MS = 2000,	/* how long one that is over may stay */
+	FLOW_SCAN_MS = 2000,	/* how long one that is over may stay, */
+	FLOW_SCAN_QUIET_MS = 8000,	/* of many of which few are, */
 	FLOW_SCAN_FULL_MS = 50,	/* when others want its place */
+	FLOW_SLICE = 1024,	/* flows that are looked at at once, at least */
+	FLOW_SLICES = 8,	/* ... and in how many parts all of them are */
 };
 
 u64 k8snet_flow_secret[6] __ro_after_init;
@@ -107,50 +110,137 @@ static bool flow_is_dead(struct k8snet_net *kn, const struct k8snet_flow *f)
 		!k8snet_flow_tcp_carried(READ_ONCE(f->ct->proto.tcp.state)));
 }
 
-static void flows_scan(struct k8snet_net *kn, struct rhashtable *table,
-		       bool all)
+/* Goes on with a walk through a table, by up to *@left flows, and takes out
+ * those that are over; @all: all. Returns how many. The walk is at its end
+ * where something is left of @left.
+ */
+static unsigned int flows_scan(struct k8snet_net *kn,
+			       struct rhashtable_iter *iter,
+			       unsigned int *left, bool all)
 {
-	struct rhashtable_iter iter;
+	unsigned int dead = 0;
 	struct k8snet_flow *f;
 
-	rhashtable_walk_enter(table, &iter);
-	rhashtable_walk_start(&iter);
-	while ((f = rhashtable_walk_next(&iter))) {
+	rhashtable_walk_start(iter);
+	while (*left) {
+		f = rhashtable_walk_next(iter);
+		if (!f)
+			break;
 		if (IS_ERR(f)) {
 			if (PTR_ERR(f) == -EAGAIN)
-				continue;
+				continue;	/* the table grows or shrinks */
 			break;
 		}
-		if (all || flow_is_dead(kn, f))
+		(*left)--;
+		if (all || flow_is_dead(kn, f)) {
 			k8snet_flow_remove(kn, f);
+			dead++;
+		}
 		if (need_resched()) {
-			rhashtable_walk_stop(&iter);
+			rhashtable_walk_stop(iter);
 			cond_resched();
-			rhashtable_walk_start(&iter);
+			rhashtable_walk_start(iter);
 		}
 	}
-	rhashtable_walk_stop(&iter);
+	rhashtable_walk_stop(iter);
+	return dead;
+}
+
+static void flows_scan_table(struct k8snet_net *kn, struct rhashtable *table,
+			     bool all)
+{
+	unsigned int left = UINT_MAX;
+	struct rhashtable_iter iter;
+
+	rhashtable_walk_enter(table, &iter);
+	flows_scan(kn, &iter, &left, all);
 	rhashtable_walk_exit(&iter);
 }
 
+static void flow_table_enter(struct k8snet_net *kn, struct rhashtable *table)
+{
+	kn->flow_table = table;
+	rhashtable_walk_enter(table, &kn->flow_iter);
+}
+
+/* A part of a round through both tables. */
+static void flows_scan_slice(struct k8snet_net *kn, unsigned int left)
+{
+	unsigned int before;
+
+	for (;;) {
+		before = left;
+		kn->flow_dead += flows_scan(kn, &kn->flow_iter, &left, false);
+		kn->flow_seen += before - left;
+		if (!left)
+			return;
+		rhashtable_walk_exit(&kn->flow_iter);
+		if (kn->flow_table == &kn->flows6)
+			break;
+		flow_table_enter(kn, &kn->flows6);
+	}
+	flow_table_enter(kn, &kn->flows4);
+	kn->flow_round_ms = kn->flow_seen > FLOW_SLICE &&
+			    kn->flow_dead < kn->flow_seen / 8 ?
+			    FLOW_SCAN_QUIET_MS : FLOW_SCAN_MS;
+	kn->flow_seen = 0;
+	kn->flow_dead = 0;
+}
+
+/*
+ * Looks at all flows in a round, a part at a time where they are many: long
+ * connections do not end so often that each were worth a look every other
+ * second, and what the look costs does not come all at once.
+ */
 static void flow_work(struct work_struct *work)
 {
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     flow_work.work);
+	unsigned int n = atomic_read(&kn->n_flows);
 
-	xchg(&kn->flow_hurry, 0);	/* before it looks */
-	flows_scan(kn, &kn->flows4, false);
-	flows_scan(kn, &kn->flows6, false);
-	if (atomic_read(&kn->n_flows))
+	if (xchg(&kn->flow_hurry, 0)) {		/* before it looks */
+		flows_scan_table(kn, &kn->flows4, false);
+		flows_scan_table(kn, &kn->flows6, false);
+	} else {
+		flows_scan_slice(kn, max_t(unsigned int, FLOW_SLICE,
+					   n / FLOW_SLICES + 1));
+	}
+	n = atomic_read(&kn->n_flows);
+	if (n)
 		queue_delayed_work(k8snet_wq, &kn->flow_work,
-				   msecs_to_jiffies(FLOW_SCAN_MS));
+				   msecs_to_jiffies(n > FLOW_SLICE ?
+						    kn->flow_round_ms /
+						    FLOW_SLICES :
+						    FLOW_SCAN_MS));
 }
 
 void k8snet_flow_flush(struct k8snet_net *kn)
 {
 	k8snet_flow_invalidate(kn);
-	flows_scan(kn, &kn->flows4, true);
-	flows_scan(kn, &kn->flows6, true);
+	flows_scan_table(kn, &kn->flows4, true);
+	flows_scan_table(kn, &kn->flows6, true);
+}
+
+void k8snet_flow_stats_read(const struct k8snet_flow_stats __percpu *stats,
+			    u64 *packets, u64 *bytes)
+{
+	const struct k8snet_flow_stats *s;
+	unsigned int start;
+	u64 p, b;
+	int cpu;
+
+	*packets = 0;
+	*bytes = 0;
+	for_each_possible_cpu(cpu) {
+		s = per_cpu_ptr(stats, cpu);
+		do {
+			start = u64_stats_fetch_begin(&s->syncp);
+			p = u64_stats_read(&s->packets);
+			b = u64_stats_read(&s->bytes);
+		} while (u64_stats_fetch_retry(&s->syncp, start));
+		*packets += p;
+		*bytes += b;
+	}
 }
 
 /* ---- uplinks ---- */
@@ -374,12 +464,23 @@ int k8snet_flow_net_init(struct k8snet_net *kn)
 	INIT_LIST_HEAD(&kn->uplinks);
 	INIT_WORK(&kn->uplink_work, uplink_work);
 	INIT_DELAYED_WORK(&kn->flow_work, flow_work);
+	kn->flow_stats = netdev_alloc_pcpu_stats(struct k8snet_flow_stats);
+	if (!kn->flow_stats)
+		return -ENOMEM;
 	err = rhashtable_init(&kn->flows4, &flow4_params);
 	if (err)
-		return err;
+		goto err_stats;
 	err = rhashtable_init(&kn->flows6, &flow6_params);
 	if (err)
-		rhashtable_destroy(&kn->flows4);
+		goto err_flows4;
+	kn->flow_round_ms = FLOW_SCAN_MS;
+	flow_table_enter(kn, &kn->flows4);
+	return 0;
+
+err_flows4:
+	rhashtable_destroy(&kn->flows4);
+err_stats:
+	free_percpu(kn->flow_stats);
 	return err;
 }
 
@@ -410,8 +511,10 @@ void k8snet_flow_net_exit(struct k8snet_net *kn)
 {
 	cancel_work_sync(&kn->uplink_work);
 	cancel_delayed_work_sync(&kn->flow_work);
+	rhashtable_walk_exit(&kn->flow_iter);
 	rhashtable_free_and_destroy(&kn->flows4, flow_free, NULL);
 	rhashtable_free_and_destroy(&kn->flows6, flow_free, NULL);
+	free_percpu(kn->flow_stats);
 }
 
 /* Once for each piece of memory, and what init_on_alloc does each time:

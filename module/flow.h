@@ -4,11 +4,11 @@
  * flows, so that their packets need not ask it again.
  *
  * A flow is one direction of a connection. It is learned when a packet of it
- * leaves by a pod bridge after the stack has routed it, every firewall has
- * accepted it and nf_nat has translated it, and it names all that was decided:
- * the translation, with its effect on the checksums, and the way out. Whatever
- * a flow does not answer for certain is left to the stack: see
- * k8snet_flow_rx().
+ * leaves by a pod bridge, or to the outside, after the stack has routed it,
+ * every firewall has accepted it and nf_nat has translated it, and it names all
+ * that was decided: the translation, with its effect on the checksums, and the
+ * way out. Whatever a flow does not answer for certain is left to the stack:
+ * see k8snet_flow_rx().
  *
  * conntrack stays the owner of the connection. A flow keeps the entry's
  * timeout fresh and its counters right, and is worthless as soon as the entry
@@ -51,6 +51,10 @@ struct k8snet_flow_stats {
 	struct u64_stats_sync syncp;
 };
 
+/* The sum over all CPUs. Context: any. */
+void k8snet_flow_stats_read(const struct k8snet_flow_stats __percpu *stats,
+			    u64 *packets, u64 *bytes);
+
 /*
  * In the order in which a packet needs it: the first cache line finds the flow
  * and says whether it still holds, the others what to do.
@@ -83,21 +87,24 @@ struct k8snet_flow {
 	__wsum hdr_diff, addr_diff, full_diff;
 	struct net_device *out;		/* the pod's port, or the uplink */
 	struct netdev_queue *txq;	/* of out */
-	struct net_device *peer;	/* the pod's device; NULL: to a node */
+	struct net_device *peer;	/* the pod's device; NULL: a next hop */
 	/* As sent: Ethernet addresses (to a pod), addresses and ports. */
 	u8 macs[2 * ETH_ALEN];		/* destination, source */
 	__be32 ports;
 
 	union nf_inet_addr src, dst;
-	struct k8snet_flow_stats __percpu *stats;	/* bridge's */
+	struct k8snet_flow_stats __percpu *stats;	/* bridge's, or kn's */
 	struct nf_conn_counter *acct;	/* of ct and dir; NULL: not counted */
 
 	u64 packets, bytes;		/* of one CPU at a time, mostly; two at
 					 * once may lose a count
 					 */
-	/* To a node: the route it goes by, and the next hop on that. */
+	/* To a node: the route it goes by, and the next hop on that. To the
+	 * outside: no route, and the next hop.
+	 */
 	struct k8snet_route *route;
 	union nf_inet_addr nexthop;
+	u64 hop;			/* a hash of both, as route->hop */
 	int oif;			/* to tell: the port, or the bridge */
 	struct rcu_head rcu;
 };
@@ -130,10 +137,11 @@ static inline bool k8snet_flow_may_touch(const struct sk_buff *skb)
 
 /* What is known of a flow besides its connection. */
 struct k8snet_flow_way {
-	struct k8snet_bridge *br;		/* that it leaves by */
+	struct k8snet_bridge *br;		/* that counts it; NULL: none */
 	const struct k8snet_pod *from;		/* NULL: by an uplink */
 	const struct k8snet_pod *to;		/* or else: */
-	struct k8snet_route *route;
+	struct k8snet_route *route;		/* or else: */
+	struct dst_entry *dst;			/* of the packet, to the outside */
 	int iif;				/* it comes in by */
 	u32 gen;				/* before all this was found */
 	u8 dir;					/* enum ip_conntrack_dir */
@@ -148,8 +156,8 @@ void k8snet_flow_discard(struct k8snet_net *kn, struct k8snet_flow *f);
  * holds no reference yet. False: there is no way that it could take.
  * Context: RCU, BH off.
  */
-bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
-		      const struct k8snet_flow_way *way);
+bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
+		      struct nf_conn *ct, const struct k8snet_flow_way *way);
 /* Is it in the table as it would be made now? One that is not up to date is
  * taken out. To be asked before there is memory for it. Context: RCU, BH off.
  */
@@ -182,6 +190,10 @@ enum k8snet_flow_verdict k8snet_flow_output(struct k8snet_net *kn,
 void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 		       u8 family, const struct k8snet_pod *pod,
 		       struct k8snet_route *route, u32 gen);
+
+/* The last hook of POST_ROUTING: learns what leaves by no pod bridge. */
+unsigned int k8snet_flow_leave(void *priv, struct sk_buff *skb,
+			       const struct nf_hook_state *state);
 
 static inline u32 k8snet_flow_gen(const struct k8snet_net *kn)
 {

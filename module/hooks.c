@@ -9,6 +9,7 @@
 #include "bridge.h"
 #include "chain.h"
 #include "dsr.h"
+#include "flow.h"
 #include "hooks.h"
 #include "invalid.h"
 #include "masq.h"
@@ -75,6 +76,12 @@ static const struct nf_hook_ops nat_ops6[] = K8SNET_NAT_OPS(NFPROTO_IPV6);
 		.hooknum = NF_INET_POST_ROUTING,			\
 		.priority = K8SNET_PRI_LEAVE,				\
 		.hook = k8snet_invalid_leave,				\
+	},								\
+	{	/* What everybody else has accepted. */			\
+		.pf = _pf,						\
+		.hooknum = NF_INET_POST_ROUTING,			\
+		.priority = K8SNET_PRI_LEARN,				\
+		.hook = k8snet_flow_leave,				\
 	},								\
 	{	/* After all others and after DNAT: prepares the	\
 		 * routing decision for packets between pods, which	\

@@ -3,6 +3,7 @@
 #ifndef _K8SNET_HOOKS_H
 #define _K8SNET_HOOKS_H
 
+#include <linux/limits.h>
 #include <linux/netfilter.h>
 
 /*
@@ -16,6 +17,7 @@ enum {
 	K8SNET_PRI_NAT_DST = -101,	/* NF_IP_PRI_NAT_DST - 1, both families */
 	K8SNET_PRI_NAT_SRC = 99,	/* NF_IP_PRI_NAT_SRC - 1 */
 	K8SNET_PRI_LEAVE = 101,		/* after nf_nat */
+	K8SNET_PRI_LEARN = INT_MAX - 1,	/* after all but conntrack's last */
 };
 
 #endif /* _K8SNET_HOOKS_H */

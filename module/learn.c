@@ -5,12 +5,16 @@
  */
 
 #include <linux/etherdevice.h>
+#include <linux/if_arp.h>
+#include <net/dst_metadata.h>
 #include <net/ip6_route.h>
+#include <net/l3mdev.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netfilter/nf_conntrack_helper.h>
 #include <net/netfilter/nf_conntrack_seqadj.h>
 #include <net/netfilter/nf_conntrack_timeout.h>
 
+#include "chain.h"
 #include "flow.h"
 #include "node.h"
 
@@ -45,18 +49,20 @@ bool k8snet_flow_may_learn(const struct nf_conn *ct,
 /* Where the packet came in by, as its flow's later packets will; 0: it may
  * not be learned. @pod: the pod that sent it, if it is one of ours.
  */
-static int ingress_ifindex(const struct k8snet_bridge *br,
-			   const struct sk_buff *skb,
+static int ingress_ifindex(struct k8snet_net *kn, const struct sk_buff *skb,
 			   const struct k8snet_pod *pod)
 {
+	const struct net_device *in;
+
 	if (!skb->skb_iif || skb->sk)	/* made here */
 		return 0;
 	if (pod)
 		return skb->skb_iif == pod->port->br->dev->ifindex ?
 		       pod->port->dev->ifindex : 0;
-	if (skb->skb_iif == br->dev->ifindex)
+	in = dev_get_by_index_rcu(kn->net, skb->skb_iif);
+	if (!in || k8snet_bridge_dev(in))
 		return 0;
-	return k8snet_flow_uplink(br->kn, skb->skb_iif) ? skb->skb_iif : 0;
+	return k8snet_flow_uplink(kn, skb->skb_iif) ? skb->skb_iif : 0;
 }
 
 /* The difference that replacing @n words makes to a checksum. */
@@ -105,35 +111,6 @@ key6_make(const struct nf_conntrack_tuple *in, int iif)
 		.ports = tuple_ports(in->src.u.all, in->dst.u.all),
 		.iif_proto = iif_proto(iif, in->dst.protonum),
 	};
-}
-
-/* Whatever goes to the stack all the same comes by here: fragments, or all of
- * a flow whose device has a queue or a program. It is not to cost an
- * allocation each.
- */
-bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
-			  const struct k8snet_flow_way *way)
-{
-	const struct nf_conntrack_tuple *in = &ct->tuplehash[way->dir].tuple;
-	struct k8snet_flow_key4 key4;
-	struct k8snet_flow_key6 key6;
-	struct k8snet_flow *f;
-
-	if (nf_ct_l3num(ct) == NFPROTO_IPV4) {
-		key4 = key4_make(in, way->iif);
-		f = k8snet_flow_lookup4(kn, &key4.src, key4.ports,
-					key4.iif_proto);
-	} else {
-		key6 = key6_make(in, way->iif);
-		f = k8snet_flow_lookup6(kn, &key6.src, key6.ports,
-					key6.iif_proto);
-	}
-	if (!f)
-		return false;
-	if (f->gen == way->gen && f->ct == ct)
-		return true;
-	k8snet_flow_remove(kn, f);
-	return false;
 }
 
 /* The translation, from the two directions of the connection. */
@@ -207,7 +184,7 @@ static bool flow_to_pod(struct k8snet_flow *f, const struct k8snet_bridge *br,
 	return true;
 }
 
-/* The next hop towards the node of a pod route. */
+/* The next hop towards a node, or the outside. */
 struct flow_hop {
 	struct net_device *dev;
 	union nf_inet_addr addr;
@@ -215,44 +192,134 @@ struct flow_hop {
 	unsigned int mtu;
 };
 
+/* Of a route of the stack to the address @to. */
+static void flow_hop_of_dst(struct dst_entry *dst, u8 family,
+			    const union nf_inet_addr *to, struct flow_hop *hop)
+{
+	const struct rtable *rt;
+	struct in6_addr in6;
+
+	memset(hop, 0, sizeof(*hop));
+	hop->dev = dst_dev(dst);
+	hop->mtu = min(dst_mtu(dst), READ_ONCE(hop->dev->mtu));
+	if (family == NFPROTO_IPV6) {
+		hop->ipv6 = true;
+		in6 = to->in6;
+		hop->addr.in6 = *rt6_nexthop(dst_rt6_info(dst), &in6);
+		return;
+	}
+	rt = dst_rtable(dst);
+	hop->ipv6 = rt->rt_gw_family == AF_INET6;
+	if (hop->ipv6)
+		hop->addr.in6 = rt->rt_gw6;
+	else
+		hop->addr.ip = rt_nexthop(rt, to->ip);
+}
+
 static bool flow_hop_find(struct k8snet_net *kn, struct k8snet_route *r,
 			  struct flow_hop *hop)
 {
-	const struct rtable *rt;
-	struct dst_entry *dst;
+	struct dst_entry *dst = k8snet_route_dst(kn, r, NULL);
 
-	dst = k8snet_route_dst(kn, r, NULL);
 	if (!dst)
 		return false;
-	memset(hop, 0, sizeof(*hop));
-	hop->dev = dst_dev(dst);
-	hop->mtu = dst_mtu(dst);
-	if (r->prefix.family == NFPROTO_IPV6) {
-		hop->ipv6 = true;
-		hop->addr.in6 = *rt6_nexthop(dst_rt6_info(dst), &r->via.in6);
-	} else {
-		rt = dst_rtable(dst);
-		hop->ipv6 = rt->rt_gw_family == AF_INET6;
-		if (hop->ipv6)
-			hop->addr.in6 = rt->rt_gw6;
-		else
-			hop->addr.ip = rt_nexthop(rt, r->via.ip);
-	}
+	flow_hop_of_dst(dst, r->prefix.family, &r->via, hop);
 	dst_release(dst);
 	return true;
 }
 
+/* Never 0, which is no way at all. Two ways that differ share one once in 2^63,
+ * and a device's end makes all flows old.
+ */
+static u64 flow_hop_hash(const struct flow_hop *hop)
+{
+	const u64 *s = k8snet_flow_secret;
+	const u64 *addr = (const u64 *)&hop->addr;
+
+	return 1 | (k8snet_flow_fold(get_unaligned(addr) ^ s[0],
+				     get_unaligned(addr + 1) ^ s[1]) ^
+		    k8snet_flow_fold((unsigned long)hop->dev ^ s[2],
+				     ((u64)hop->mtu << 1 | hop->ipv6) ^ s[3]));
+}
+
 /*
  * A change of routes or devices makes a flow's generation old; what is learned
- * of a path (a redirect, a smaller MTU) does not, and is asked for here.
+ * of a path (a redirect, a smaller MTU) does not, and is asked for here. All
+ * flows of a route have the same way: one of them looks, four times a second.
  */
 bool k8snet_flow_hop_current(struct k8snet_net *kn, const struct k8snet_flow *f)
 {
+	struct k8snet_route *r = f->route;
 	struct flow_hop hop;
 
-	return flow_hop_find(kn, f->route, &hop) && hop.dev == f->out &&
-	       hop.mtu == f->mtu && hop.ipv6 == f->nexthop6 &&
-	       k8snet_addr_equal(&hop.addr, &f->nexthop);
+	if (time_after_eq(jiffies, READ_ONCE(r->hop_due))) {
+		WRITE_ONCE(r->hop, flow_hop_find(kn, r, &hop) ?
+				   flow_hop_hash(&hop) : 0);
+		WRITE_ONCE(r->hop_due, jiffies + HZ / 4);
+	}
+	return READ_ONCE(r->hop) == f->hop;
+}
+
+/* The stack has just sent a packet of that flow to the outside: the same way?
+ * Then that is how its packets go for another second.
+ */
+static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
+{
+	struct flow_hop hop;
+
+	if (f->peer || f->route)
+		return false;
+	flow_hop_of_dst(dst, f->family, &f->dst, &hop);
+	if (flow_hop_hash(&hop) != f->hop)
+		return false;
+	WRITE_ONCE(f->refresh, jiffies + HZ);
+	return true;
+}
+
+/* Whatever goes to the stack all the same comes by here: fragments, or all of
+ * a flow whose device has a queue or a program. It is not to cost an
+ * allocation each.
+ */
+bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
+			  const struct k8snet_flow_way *way)
+{
+	const struct nf_conntrack_tuple *in = &ct->tuplehash[way->dir].tuple;
+	struct k8snet_flow_key4 key4;
+	struct k8snet_flow_key6 key6;
+	struct k8snet_flow *f;
+
+	if (nf_ct_l3num(ct) == NFPROTO_IPV4) {
+		key4 = key4_make(in, way->iif);
+		f = k8snet_flow_lookup4(kn, &key4.src, key4.ports,
+					key4.iif_proto);
+	} else {
+		key6 = key6_make(in, way->iif);
+		f = k8snet_flow_lookup6(kn, &key6.src, key6.ports,
+					key6.iif_proto);
+	}
+	if (!f)
+		return false;
+	if (f->gen == way->gen && f->ct == ct &&
+	    (!way->dst || outside_is_current(f, way->dst)))
+		return true;
+	k8snet_flow_remove(kn, f);
+	return false;
+}
+
+static void flow_set_hop(struct k8snet_flow *f, const struct flow_hop *hop)
+{
+	f->peer = NULL;
+	f->out = hop->dev;
+	f->txq = netdev_get_tx_queue(hop->dev, 0);
+	f->mtu = hop->mtu;
+	f->nexthop = hop->addr;
+	f->hop = flow_hop_hash(hop);
+	f->nexthop6 = hop->ipv6;
+	f->offloads = flow_offloads(hop->dev);
+	f->headroom = LL_RESERVED_SPACE(hop->dev);
+	/* If it gets more queues later, the first is as good as any. */
+	f->lltx = k8snet_dev_lltx(hop->dev) &&
+		  hop->dev->real_num_tx_queues == 1;
 }
 
 static bool flow_to_node(struct k8snet_net *kn, struct k8snet_flow *f,
@@ -263,29 +330,31 @@ static bool flow_to_node(struct k8snet_net *kn, struct k8snet_flow *f,
 
 	if (!flow_hop_find(kn, route, &hop))
 		return false;
+	flow_set_hop(f, &hop);
 	f->route = route;
-	f->peer = NULL;
 	f->oif = br->dev->ifindex;
-	f->out = hop.dev;
-	f->txq = netdev_get_tx_queue(hop.dev, 0);
-	f->mtu = hop.mtu;
-	f->nexthop = hop.addr;
-	f->nexthop6 = hop.ipv6;
-	f->offloads = flow_offloads(hop.dev);
-	f->headroom = LL_RESERVED_SPACE(hop.dev);
-	/* If it gets more queues later, the first is as good as any. */
-	f->lltx = k8snet_dev_lltx(hop.dev) && hop.dev->real_num_tx_queues == 1;
+	return true;
+}
+
+/* By a device of the node to no pod: as the stack has just routed the packet. */
+static bool flow_to_outside(struct k8snet_flow *f, struct dst_entry *dst)
+{
+	struct flow_hop hop;
+
+	flow_hop_of_dst(dst, f->family, &f->dst, &hop);
+	flow_set_hop(f, &hop);
+	f->route = NULL;
+	f->oif = hop.dev->ifindex;
 	return true;
 }
 
 /* Sets every member but the table's and those that only the other kind of way
  * has: what is zeroed here is paid for by each new connection.
  */
-bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
-		      const struct k8snet_flow_way *way)
+bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
+		      struct nf_conn *ct, const struct k8snet_flow_way *way)
 {
 	const struct nf_conn_acct *acct = nf_conn_acct_find(ct);
-	struct k8snet_bridge *br = way->br;
 
 	f->gen = way->gen;
 	f->family = nf_ct_l3num(ct);
@@ -294,7 +363,7 @@ bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
 	f->check_lladdr = way->from && READ_ONCE(way->from->port->antispoof);
 	f->ct = ct;
 	f->refresh = jiffies + HZ;
-	f->stats = br->flow_stats;
+	f->stats = way->br ? way->br->flow_stats : kn->flow_stats;
 	f->acct = acct ? (void *)&acct->counter[way->dir] : NULL;
 	f->seq_end = 0;
 	f->packets = 0;
@@ -303,37 +372,109 @@ bool k8snet_flow_make(struct k8snet_flow *f, struct nf_conn *ct,
 			&ct->tuplehash[!way->dir].tuple, way->iif);
 	if (f->check_lladdr)
 		ether_addr_copy(f->lladdr, way->from->lladdr);
-	return way->to ? flow_to_pod(f, br, way->to) :
-			 flow_to_node(br->kn, f, br, way->route);
+	if (way->to)
+		return flow_to_pod(f, way->br, way->to);
+	if (way->route)
+		return flow_to_node(kn, f, way->br, way->route);
+	return flow_to_outside(f, way->dst);
+}
+
+/* The flow of a packet that the stack forwards, if it may be learned. @way: its
+ * end is known, where it comes from is filled in.
+ */
+static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
+		  struct k8snet_flow_way *way)
+{
+	enum ip_conntrack_info info;
+	struct k8snet_flow *f;
+	struct nf_conn *ct;
+
+	ct = nf_ct_get(skb, &info);
+	if (!ct || !k8snet_flow_may_learn(ct, info) ||
+	    nf_ct_l3num(ct) != family)
+		return;
+	way->dir = CTINFO2DIR(info);
+	way->from = k8snet_pod_lookup_rcu(kn,
+					  &ct->tuplehash[way->dir].tuple.src.u3,
+					  family);
+	/* What is neither of a pod nor of a service is not our business. */
+	if (way->dst && !way->from && !(ct->status & IPS_NAT_MASK))
+		return;
+	if (way->dst && way->from)
+		way->br = way->from->port->br;
+	way->iif = ingress_ifindex(kn, skb, way->from);
+	if (!way->iif || k8snet_flow_is_known(kn, ct, way))
+		return;
+	f = k8snet_flow_alloc(kn);
+	if (f && (!k8snet_flow_make(kn, f, ct, way) ||
+		  !skb_is_translated(skb, f) || !k8snet_flow_publish(kn, f)))
+		k8snet_flow_discard(kn, f);
+}
+
+static bool fastpath_is_off(struct k8snet_net *kn)
+{
+	return rcu_dereference(kn->node)->fastpath == K8SNET_FASTPATH_OFF;
 }
 
 void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 		       u8 family, const struct k8snet_pod *pod,
 		       struct k8snet_route *route, u32 gen)
 {
-	struct k8snet_net *kn = br->kn;
 	struct k8snet_flow_way way = {
 		.br = br, .to = pod, .route = route, .gen = gen,
 	};
-	enum ip_conntrack_info info;
-	struct k8snet_flow *f;
-	struct nf_conn *ct;
 
-	if (rcu_dereference(kn->node)->fastpath == K8SNET_FASTPATH_OFF)
-		return;
-	ct = nf_ct_get(skb, &info);
-	if (!ct || !k8snet_flow_may_learn(ct, info) ||
-	    nf_ct_l3num(ct) != family)
-		return;
-	way.dir = CTINFO2DIR(info);
-	way.from = k8snet_pod_lookup_rcu(kn,
-					 &ct->tuplehash[way.dir].tuple.src.u3,
-					 family);
-	way.iif = ingress_ifindex(br, skb, way.from);
-	if (!way.iif || k8snet_flow_is_known(kn, ct, &way))
-		return;
-	f = k8snet_flow_alloc(kn);
-	if (f && (!k8snet_flow_make(f, ct, &way) || !skb_is_translated(skb, f) ||
-		  !k8snet_flow_publish(kn, f)))
-		k8snet_flow_discard(kn, f);
+	if (!fastpath_is_off(br->kn))
+		learn(br->kn, skb, family, &way);
+}
+
+/* Is the stack's way to the outside one that a flow can describe: a plain
+ * unicast route, by Ethernet?
+ */
+static bool outside_plain(const struct net *net, struct dst_entry *dst,
+			  u8 family)
+{
+	const struct net_device *dev = dst_dev(dst);
+
+	if (dev->type != ARPHRD_ETHER || dev->flags & IFF_LOOPBACK ||
+	    k8snet_bridge_dev(dev) || netif_is_l3_master(dev) ||
+	    netif_is_l3_slave(dev) || dst->lwtstate)
+		return false;
+#ifdef CONFIG_XFRM
+	if (dst->xfrm)
+		return false;
+#endif
+	if (!k8snet_ipsec_plain(net))
+		return false;
+	if (family == NFPROTO_IPV4)
+		return dst_rtable(dst)->rt_type == RTN_UNICAST;
+	return !(dst_rt6_info(dst)->rt6i_flags &
+		 (RTF_LOCAL | RTF_ANYCAST | RTF_REJECT));
+}
+
+/*
+ * Packets that leave the node by another way than a pod bridge: a pod's to the
+ * outside, and answers of a service to a client there. What the stack has found
+ * out about the way is taken as it is, for a second: then the stack gets a
+ * packet again (flow_refresh() in fastpath.c), so that redirects and MTUs are
+ * followed, which do not tell us when they change, as routes, routing rules and
+ * devices do. One with a mark may be routed by that, and each packet may have
+ * another.
+ */
+unsigned int k8snet_flow_leave(void *priv, struct sk_buff *skb,
+			       const struct nf_hook_state *state)
+{
+	struct k8snet_net *kn = k8snet_net(state->net);
+	struct k8snet_flow_way way = { .gen = k8snet_flow_gen(kn) };
+
+	if (!skb->skb_iif || skb->sk || skb->mark || !skb_valid_dst(skb))
+		return NF_ACCEPT;
+	way.dst = skb_dst(skb);
+	if (dst_dev(way.dst) != state->out || fastpath_is_off(kn) ||
+	    !outside_plain(state->net, way.dst, state->pf))
+		return NF_ACCEPT;
+	local_bh_disable();
+	learn(kn, skb, state->pf, &way);
+	local_bh_enable();
+	return NF_ACCEPT;
 }

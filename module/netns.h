@@ -27,6 +27,7 @@
 #include "stats.h"
 
 struct k8snet_chains;
+struct k8snet_flow_stats;
 struct k8snet_masq_table;
 struct k8snet_node_conf;
 struct k8snet_route_lens;
@@ -99,9 +100,17 @@ struct k8snet_net {
 						 * every packet
 						 */
 	struct rhashtable flows4, flows6;
+	/* Of flows that no bridge has to do with. */
+	struct k8snet_flow_stats __percpu *flow_stats;
 	atomic_t n_flows;
 	struct delayed_work flow_work;
 	int flow_hurry;				/* it is to come soon; xchg() */
+	/* How far it is: in which table, what it has seen in this round, and
+	 * how long a round is to take; flow_work.
+	 */
+	struct rhashtable *flow_table;
+	struct rhashtable_iter flow_iter;
+	unsigned int flow_seen, flow_dead, flow_round_ms;
 	struct list_head uplinks;		/* RTNL, RCU */
 	struct work_struct uplink_work;
 	int uplink_wanted;			/* ifindex; xchg() */
@@ -114,6 +123,10 @@ struct k8snet_net {
 	struct delayed_work conn_work;
 	unsigned long conn_flags;		/* conn.c */
 	atomic_t n_conns;
+	/* Which round of looking at all records it is, and how many have been
+	 * looked at; conn_lock.
+	 */
+	unsigned int conn_round, conn_seen;
 };
 
 extern unsigned int k8snet_net_id;

@@ -32,16 +32,6 @@
 
 /* ---- whether anybody else wants to see packets ---- */
 
-static bool ipsec_plain(const struct net *net)
-{
-#ifdef CONFIG_XFRM
-	return !READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_FWD]) &&
-	       !READ_ONCE(net->xfrm.policy_count[XFRM_POLICY_OUT]);
-#else
-	return true;
-#endif
-}
-
 /* Does the stack forward at all, and by destination alone? */
 static bool routing_plain(const struct net *net, const struct net_device *br,
 			  const u8 family)
@@ -239,7 +229,7 @@ static void learn_back(struct k8snet_net *kn, struct nf_conn *ct,
 	if (k8snet_flow_is_known(kn, ct, &back))
 		return;
 	b = k8snet_flow_alloc(kn);
-	if (b && (!k8snet_flow_make(b, ct, &back) ||
+	if (b && (!k8snet_flow_make(kn, b, ct, &back) ||
 		  !k8snet_flow_publish(kn, b)))
 		k8snet_flow_discard(kn, b);
 }
@@ -258,10 +248,10 @@ static enum k8snet_flow_verdict output(struct k8snet_net *kn,
 	    !k8snet_flow_is_known(kn, ct, way))
 		f = k8snet_flow_alloc(kn);
 	if (!f)
-		return k8snet_flow_make(&once, ct, way) ?
+		return k8snet_flow_make(kn, &once, ct, way) ?
 		       k8snet_flow_output(kn, skb, &once) : K8SNET_FLOW_MISS;
 
-	if (!k8snet_flow_make(f, ct, way)) {
+	if (!k8snet_flow_make(kn, f, ct, way)) {
 		k8snet_flow_discard(kn, f);
 		return K8SNET_FLOW_MISS;
 	}
@@ -365,11 +355,11 @@ enum k8snet_flow_verdict k8snet_onepass_rx(struct k8snet_port *port,
 		return K8SNET_FLOW_MISS;
 	if (!packet_plain(skb, state.pf) || !bridge_plain(br->dev) ||
 	    !routing_plain(kn->net, br->dev, state.pf) ||
-	    !ipsec_plain(kn->net) || !k8snet_chain_is_plain(kn, state.pf))
+	    !k8snet_ipsec_plain(kn->net) || !k8snet_chain_is_plain(kn, state.pf))
 		return K8SNET_FLOW_MISS;
 
 	k8snet_skb_addrs(skb, state.pf, &src, &dst);
-	way.from = k8snet_pod_lookup_rcu(kn, &src, state.pf);
+	way.from = k8snet_pod_of_port_rcu(port, &src, state.pf);
 	if (!k8snet_port_owns(port, way.from, eth_hdr(skb)->h_source))
 		return K8SNET_FLOW_MISS;
 

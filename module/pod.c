@@ -79,6 +79,21 @@ struct k8snet_pod *k8snet_pod_lookup_rcu(struct k8snet_net *kn,
 	return pa ? pod_of_addr(pa) : NULL;
 }
 
+/* A port has one pod, mostly. */
+struct k8snet_pod *k8snet_pod_of_port_rcu(struct k8snet_port *port,
+					  const union nf_inet_addr *addr,
+					  u8 family)
+{
+	unsigned int i = k8snet_family_index(family);
+	struct k8snet_pod *pod;
+
+	pod = list_first_or_null_rcu(&port->pods, struct k8snet_pod, node);
+	if (likely(pod && pod->addr[i].key.family &&
+		   k8snet_addr_equal(&pod->addr[i].key.addr, addr)))
+		return pod;
+	return k8snet_pod_lookup_rcu(port->br->kn, addr, family);
+}
+
 struct k8snet_pod *k8snet_pod_lookup(struct k8snet_net *kn,
 				     const union nf_inet_addr *addr, u8 family)
 {

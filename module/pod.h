@@ -38,6 +38,10 @@ void k8snet_pod_net_exit(struct k8snet_net *kn);
 struct k8snet_pod *k8snet_pod_lookup_rcu(struct k8snet_net *kn,
 					 const union nf_inet_addr *addr,
 					 u8 family);
+/* As that, if it is a pod of the port; else that of another port, or NULL. */
+struct k8snet_pod *k8snet_pod_of_port_rcu(struct k8snet_port *port,
+					  const union nf_inet_addr *addr,
+					  u8 family);
 /* A pod of the bridge that has a MAC, valid in the caller's RCU section. */
 struct k8snet_pod *k8snet_pod_lookup_lladdr_rcu(struct k8snet_bridge *br,
 						const u8 *lladdr);

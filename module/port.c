@@ -75,7 +75,7 @@ static bool port_source_ok(struct k8snet_port *port, struct sk_buff *skb,
 	int type;
 
 	k8snet_skb_addrs(skb, family, &src, &dst);
-	pod = k8snet_pod_lookup_rcu(port->br->kn, &src, family);
+	pod = k8snet_pod_of_port_rcu(port, &src, family);
 	if (likely(k8snet_port_owns(port, pod, lladdr)))
 		return true;
 	if (pod)

@@ -395,6 +395,7 @@ static struct k8snet_route *route_create(struct k8snet_net *kn,
 	r->via = conf->via;
 	r->bridge = bridge;
 	r->oif = conf->oif;
+	r->hop_due = jiffies;
 	err = dst_cache_init(&r->dst_cache, GFP_KERNEL);
 	if (err)
 		goto err_free;

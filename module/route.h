@@ -18,6 +18,12 @@ struct k8snet_route {
 	u32 id;				/* kn->route_ids */
 	u32 routed_gen;			/* as of a pod (pod.h) */
 	struct dst_cache dst_cache;	/* towards via; per CPU */
+	/* The way to the node when it was last looked at, a hash of it (learn.c),
+	 * and when to look again, in jiffies. Packets write both, without a
+	 * lock: what they find is the same.
+	 */
+	u64 hop;
+	unsigned long hop_due;
 	struct rcu_head rcu;
 };
 

@@ -1,0 +1,360 @@
+#!/usr/bin/python3 -ES
+# SPDX-License-Identifier: GPL-2.0
+# timeout: 300
+"""Known flows that leave the node for the outside: of pods that ask the world,
+masqueraded, and of answers to clients there, by services with endpoints on this
+node and on another. With UDP and TCP, IPv4 and IPv6 at once; what has to arrive
+does, byte for byte, and both directions are carried past the stack.
+"""
+import errno
+import os
+import re
+import socket
+import sys
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
+# pylint: disable=wrong-import-position
+from flowlib import STATEFUL, Bed, Capture, Pair, arrive, assured, close, \
+    firewall, known, lost, past
+from svclib import IP_MTU, IPV6_MTU, PMTUDISC_DO, PMTUDISC_DONT, Tap, check, \
+    conntrack, expect, have, wait_for
+
+have("ip", "nft", "tc", "conntrack", "ethtool")
+tap = Tap()
+FAMILIES = (4, 6)
+PREFIX = {4: "192.0.2.100/32", 6: "2001:db8::100/128"}
+
+
+class World(Bed):
+    """A bed whose outside has an address that is not on the nodes' link, and
+    finds the services by w0."""
+
+    def __init__(self):
+        super().__init__()
+        self.ns["world"] = self["out"]
+        self["out"].ip(
+            f"addr add {PREFIX[4]} dev lo\n"
+            f"addr add {PREFIX[6]} dev lo nodad\n"
+            f"route add 10.32.0.0/16 via {self.ip4('w0')}\n"
+            f"route add fd00:10:32::/48 via {self.ip6('w0')}")
+        self.places["kept"] = "p01"
+        text = ""
+        for family in FAMILIES:
+            self.vip["kept", family] = "fd00:10:32::9" if family == 6 else \
+                "10.32.0.9"
+        for transport in "tcp", "udp":
+            text += (f"svc add kept-{transport} external-policy local "
+                     f"lb-ip {self.vip['kept', 4]}:90/{transport} "
+                     f"lb-ip [{self.vip['kept', 6]}]:90/{transport} "
+                     f"ep {self.ip4('p01')}:8090,local "
+                     f"ep [{self.ip6('p01')}]:8090,local\n")
+        self.batch("w0", text)
+
+    def addr(self, host, family):
+        """Of a host, or of the world."""
+        if host == "world":
+            return PREFIX[family].partition("/")[0]
+        return super().addr(host, family)
+
+
+c = World()
+W = c["w0"]
+
+
+def pairs_to(where, client):
+    """A pair for each transport and family."""
+    return [Pair(c, transport, family, where, client)
+            for transport in ("udp", "tcp") for family in FAMILIES]
+
+
+OUT = pairs_to("world", "p00")
+ALL = OUT + pairs_to("local", "out") + pairs_to("kept", "out") + \
+    pairs_to("remote", "out")
+
+
+def carried(pairs, times=6):
+    """As flowlib's, but one after the other: once a second a packet in each
+    direction is the stack's."""
+    before = known(c, pairs)
+    for pair in pairs:
+        pair.both(times)
+    flows = c.flows()
+    for pair, old in zip(pairs, before):
+        past(sum(f["packets"] for f in pair.listed(flows)) - old, times + 1,
+             f"packets past the stack: {pair}", c.mode)
+
+
+def everything(pairs):
+    """Arrives, in both directions; and is soon known again."""
+    arrive(pairs, True)
+    arrive(pairs, False)
+    carried(pairs)
+
+
+def clients():
+    """Servers see whom they should"""
+    for pair in ALL:
+        peer = pair.server.getpeername()[0]
+        wanted = c.addr("out" if pair.where == "kept" else "w0", pair.family)
+        if pair.where == "kept":
+            check(peer in (wanted, c.addr("world", pair.family)), peer)
+        else:
+            expect(peer, wanted, f"{pair}: client")
+
+
+def sizes():
+    """Messages of all sizes, in large pieces, and where devices cut none"""
+    lacks = "tso off gso off", "tx off tso off gso off"
+    for devs, words in [(("eth0",), words) for words in lacks] + \
+            [(("eth0", "vp00", "vp01"), words) for words in lacks]:
+        for size in 1, 1400, 20000:
+            for pair in ALL:
+                pair.both(1, size)
+        for dev in devs:
+            W.run("ethtool", "-K", dev, *words.split())
+        try:
+            for size in 1, 1400, 20000:
+                for pair in ALL:
+                    pair.both(1, size)
+            # A pod's port that lacks something gets them by the stack.
+            if devs == ("eth0",):
+                carried(ALL)
+        finally:
+            for dev in devs:
+                W.run("ethtool", "-K", dev,
+                      *words.replace("off", "on").split())
+    carried(ALL)
+
+
+def refreshed():
+    """conntrack shows them fresh, since the stack sees one packet a second"""
+    carried(ALL)
+    tcp = [pair for pair in OUT if pair.transport == "tcp"]
+    end = time.monotonic() + 2.5
+    while time.monotonic() < end:
+        for pair in tcp:
+            pair.both()
+        last = time.monotonic()
+        time.sleep(0.05)
+    for pair in tcp:
+        line = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p", "tcp")
+                if f"sport={pair.port} " in x]
+        expect(len(line), 1, "entries")
+        check("ESTABLISHED" in line[0] and "[ASSURED]" in line[0], line[0])
+        left = int(re.search(r"tcp +6 +(\d+)", line[0]).group(1))
+        check(left >= 431998 - (time.monotonic() - last), f"{left} s left")
+
+
+def last_hop():
+    """A TTL that ends at the node ends there"""
+    carried(OUT)
+    for pair in OUT:
+        pair.hop_limit(1)
+    lost(OUT)
+    for pair in OUT:
+        pair.hop_limit(64)
+    everything(OUT)
+
+
+def narrow():
+    """The route gets narrower than the packets"""
+    for number, family in enumerate(FAMILIES):
+        pairs = [pair for pair in pairs_to("world", "p00")
+                 if pair.family == family]
+        carried(pairs)
+        W.ip(f"route add {PREFIX[family]} via {c.addr('out', family)} "
+             "mtu lock 1300")
+        for pair in pairs:
+            if pair.transport == "tcp":
+                pair.one(True, 100000)
+                continue
+            pair.discover(PMTUDISC_DO)
+            pair.send(True, 1400)
+            pair.error(errno.EMSGSIZE)
+            expect(pair.client.getsockopt(
+                (socket.IPPROTO_IP, socket.IPPROTO_IPV6)[number],
+                (IP_MTU, IPV6_MTU)[number]), 1300, "MTU")
+            pair.silent()
+            pair.one(True, 1200)
+            pair.discover(PMTUDISC_DONT)
+            pair.one(True, 1400)
+        carried(pairs)
+        W.ip(f"route del {PREFIX[family]}")
+        close(pairs)
+        for words in ("route", "flush", "cache"), \
+                ("-6", "route", "flush", "cache"):
+            c["p00"].run("ip", *words)
+
+
+def route():
+    """The way is withdrawn, leads elsewhere, and comes back"""
+    carried(OUT)
+    W.ip("\n".join(f"route add blackhole {PREFIX[f]}" for f in FAMILIES))
+    lost(OUT)
+    W.ip("\n".join(f"route del blackhole {PREFIX[f]}" for f in FAMILIES))
+    everything(OUT)
+    # By the other node, which forwards.
+    W.ip("\n".join(f"route add {PREFIX[f]} via {c.addr('w1', f)}"
+                   for f in FAMILIES))
+    everything(OUT)
+    c["w1"].run("nft", "add table inet t; add chain inet t f { type filter "
+                "hook forward priority 0; policy drop; }")
+    lost(OUT)
+    W.ip("\n".join(f"route del {PREFIX[f]}" for f in FAMILIES))
+    c["w1"].run("nft", "delete table inet t")
+    everything(OUT)
+
+
+def neighbour():
+    """The next hop gets another MAC, and is asked for anew"""
+    carried(ALL)
+    c["out"].ip("link set eth0 address 02:00:00:00:12:99")
+    W.ip("\n".join(f"neigh del {c.addr('out', f)} dev eth0" for f in FAMILIES))
+    c["out"].run("ping", "-n", "-c1", "-W5", c.ip4("w0"))
+    everything(ALL)
+
+
+def uplink_down():
+    """The uplink goes down and comes back"""
+    carried(ALL)
+    W.ip("link set eth0 down")
+    lost(OUT)
+    W.ip(f"link set eth0 up\naddr add {c.ip6('w0')}/64 dev eth0 nodad\n"
+         "route add default via 10.240.0.100\n"
+         "route add default via fd00:10:240::100\n"
+         f"route replace {c.ip6('w1')}/128 dev eth0")
+    everything(OUT)
+
+
+def stateful():
+    """A firewall that is loaded later lets known flows be, and no new one"""
+    carried(ALL)
+    assured(c, ALL)
+    with firewall(W, STATEFUL):
+        arrive(ALL, True)
+        arrive(ALL, False)
+        sock = c["p00"].socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.sendto(b"new", (c.addr("world", 4), OUT[0].addr[1]))
+        sock.close()
+        OUT[0].silent()
+    everything(ALL)
+
+
+def filtered():
+    """A tc program on the uplink sees their packets from the moment it is
+    there; so does a queueing discipline"""
+    carried(OUT)
+    W.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    W.run("tc", "filter", "add", "dev", "eth0", "egress", "matchall",
+          "action", "drop")
+    lost(OUT)
+    W.run("tc", "qdisc", "del", "dev", "eth0", "clsact")
+    everything(OUT)
+    W.run("tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "1gbit",
+          "burst", "64k", "limit", "1m")
+    carried(OUT)
+    out = W.run("tc", "-s", "qdisc", "show", "dev", "eth0", "root").out
+    sent = int(re.search(r"bytes (\d+) pkt", out).group(1))
+    check(sent >= 5 * len(OUT), out)
+    W.run("tc", "qdisc", "del", "dev", "eth0", "root")
+
+
+def captured():
+    """A capture on the uplink and in the pod sees each packet once"""
+    carried(OUT)
+    eyes = Capture(W, "eth0"), Capture(c["p00"], "eth0")
+    for pair in OUT:
+        for there in True, False:
+            data = pair.send(there, 200)
+            pair.receive(data, there)
+            for eye in eyes:
+                expect(len([1 for *_, got in eye.read() if data in got]), 1,
+                       f"packets {data[:30]}")
+    for eye in eyes:
+        eye.close()
+
+
+def ruled():
+    """A routing rule is followed at once, and again when it goes"""
+    carried(OUT)
+    c["w1"].run("nft", "add table inet t; add chain inet t f { type filter "
+                "hook forward priority 0; policy drop; }")
+    for word, way in ("add", lost), ("del", everything):
+        for family, option in (4, ()), (6, ("-6",)):
+            dst = PREFIX[family].partition("/")[0]
+            if word == "add":
+                W.ip(f"route add {dst} via {c.addr('w1', family)} table 77")
+            W.run("ip", *option, "rule", word, "from", c.addr("p00", family),
+                  "lookup", "77")
+        way(OUT)
+    c["w1"].run("nft", "delete table inet t")
+
+
+def marked():
+    """What is marked by a rule is the stack's to route"""
+    with firewall(W, "add table inet t; add chain inet t m { type filter hook "
+                  "prerouting priority mangle; }; add rule inet t m iifname "
+                  "cnio0 meta mark set 9"):
+        pairs = pairs_to("world", "p00")
+        for pair in pairs:
+            pair.both(6)
+            expect([f for f in pair.listed() if f["oif"] == "eth0"], [],
+                   "flows by the uplink")
+        close(pairs)
+
+
+def deleted():
+    """"conntrack -D" ends a known flow, and the next packet begins one"""
+    pair = Pair(c, "udp", 4, "world", "p00")
+    known(c, [pair])
+
+    def entries():
+        return [x for x in conntrack(W, "-p", "udp")
+                if f" dst={pair.addr[0]} sport={pair.port} " in x]
+    expect(len(entries()), 1, "entries")
+    W.run("conntrack", "-D", "-p", "udp", "--orig-port-src", str(pair.port))
+    expect(entries(), [], "entries")
+    # Another source port: to the server, which is connected, another client.
+    lost([pair])
+    check(["[UNREPLIED]" in x for x in entries()] == [True], entries())
+    pair.close()
+
+
+def ended():
+    """A connection's end is followed, from either side"""
+    for first in "client", "server":
+        pair = Pair(c, "tcp", 4, "world", "p00")
+        known(c, [pair])
+        getattr(pair, first).close()
+        pair.close()
+        wait_for("TIME_WAIT", lambda port=pair.port: [
+            x for x in conntrack(W, "-p", "tcp")
+            if f"sport={port} " in x and "TIME_WAIT" in x])
+        wait_for("end of the flows", lambda it=pair: not it.listed(), 12)
+
+
+def counted():
+    """A listing names the uplink, and packets of no bridge are counted"""
+    far = [pair for pair in ALL if pair.where == "remote"]
+    known(c, far)
+    before = c.settled()
+    for pair in far:
+        pair.both(5)
+    past(c.settled() - before, 8 * len(far), mode=c.mode)
+    for pair in far if c.mode != "off" else ():
+        expect({f["oif"] for f in pair.listed()}, {"cnio0", "eth0"},
+               "devices they leave by")
+
+
+tap.case("all are known and carried", carried, ALL)
+for func in clients, sizes, refreshed, last_hop, narrow, route, neighbour, \
+        filtered, captured, ruled, marked, deleted, ended, counted, stateful, \
+        uplink_down:
+    tap.case(" ".join(func.__doc__.split()), func)
+for mode in "established", "off":
+    with c.fastpath(mode):
+        tap.case(f"all are carried or not, with fastpath {mode}", everything,
+                 ALL)
+close(ALL)
+tap.end()
