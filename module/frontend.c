@@ -3,15 +3,39 @@
 
 #include <linux/slab.h>
 
+#include "flow.h"
 #include "frontend.h"
 #include "localhost.h"
 #include "node.h"
 #include "service.h"
 
+/* Five words. Each new flow looks for one or two frontends: see pod_hash(). */
+static u32 frontend_hash(const void *data, u32 len, u32 seed)
+{
+	const u64 *s = k8snet_flow_secret;
+	const u32 *w = data;
+
+	return k8snet_flow_fold(((u64)w[0] << 32 | w[1]) ^ s[0],
+				((u64)w[2] << 32 | w[3]) ^ (s[1] + seed)) ^
+	       k8snet_flow_fold(w[4] ^ s[2], s[3]);
+}
+
+static int frontend_cmp(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct k8snet_frontend_key *a = arg->key;
+	const struct k8snet_frontend *b = obj;
+
+	return !(k8snet_addr_equal(&a->addr, &b->key.addr) &&
+		 a->family == b->key.family && a->proto == b->key.proto &&
+		 a->port == b->key.port);
+}
+
 static const struct rhashtable_params frontend_params = {
 	.head_offset = offsetof(struct k8snet_frontend, hash),
 	.key_offset = offsetof(struct k8snet_frontend, key),
 	.key_len = sizeof(struct k8snet_frontend_key),
+	.hashfn = frontend_hash,
+	.obj_cmpfn = frontend_cmp,
 	.automatic_shrinking = true,
 };
 
