@@ -128,6 +128,11 @@ int k8snet_dump_end(struct k8snet_net *kn, struct sk_buff *skb)
 	return skb->len;
 }
 
+/*
+ * A part is as long as the longest that the reader has asked for so far, less
+ * than 4 kB for its first one. A single object that has no room in that gets it:
+ * a part without a message would end the dump.
+ */
 int k8snet_msg_fill_dump(struct sk_buff *skb, const struct k8snet_msg *m,
 			 struct netlink_callback *cb, k8snet_fill_t fill,
 			 struct k8snet_net *kn, const void *obj)
@@ -135,6 +140,9 @@ int k8snet_msg_fill_dump(struct sk_buff *skb, const struct k8snet_msg *m,
 	unsigned int at = skb->len;
 	int err = fill(skb, m, kn, obj);
 
+	if (unlikely(err == -EMSGSIZE) && !at &&
+	    !pskb_expand_head(skb, 0, K8SNET_MSG_SIZE, GFP_KERNEL))
+		err = fill(skb, m, kn, obj);
 	if (!err)
 		nl_dump_check_consistent(cb, (struct nlmsghdr *)
 					     (skb->data + at));

@@ -85,6 +85,34 @@ def dumps(tap, c, genl):
 
     tap.case("a dump of the endpoints of no service is refused", none)
 
+    def large():
+        """Services that do not fit into the first part of a dump, which is as
+        long as the reader has shown to need."""
+        names = [f"large{n}" for n in range(3)]
+        c.batch("w0", "".join(
+            f"svc add {name} lb-ip 192.0.2.{n}:80/tcp " + " ".join(
+                f"source-range fd00:{n:x}:{m:x}::/48" for m in range(120)) +
+            "\n" for n, name in enumerate(names)))
+        got, _ = Genl(c["w0"]).dump("SERVICE_GET")
+        got = [name_of(data) for data in got]
+        expect([name for name in got if name in names], names, "large ones")
+        expect(len(got), SERVICES + 3, "services")
+        for name in names:
+            c.tool("w0", f"svc del {name}")
+        got, _ = Genl(c["w0"]).dump("SERVICE_GET")
+        expect(len(got), SERVICES, "services")
+
+    def only_large():
+        """There is nothing before it."""
+        c.batch("w1", "svc add large lb-ip 192.0.2.1:80/tcp " + " ".join(
+            f"source-range fd00::{m:x}:0/112" for m in range(120)) + "\n")
+        got, _ = Genl(c["w1"]).dump("SERVICE_GET")
+        expect([name_of(data) for data in got], ["large"], "services")
+        c.tool("w1", "svc del large")
+
+    tap.case("a dump has services that are longer than its first part", large)
+    tap.case("also where there is no other", only_large)
+
     small = Genl(c["w0"], size=4096)
 
     def interrupted(cmd, change, undo):
