@@ -31,10 +31,10 @@ static int alias_build(struct k8snet_set *set, const u32 *weights)
 	u64 *share;
 	int err = -ENOMEM;
 
-	share = kvmalloc_array(n, sizeof(*share), GFP_KERNEL);
-	small = kvmalloc_array(n, sizeof(*small), GFP_KERNEL);
-	large = kvmalloc_array(n, sizeof(*large), GFP_KERNEL);
-	set->alias = kvmalloc_array(n, sizeof(*set->alias), GFP_KERNEL);
+	share = kvmalloc_array(n, sizeof(*share), GFP_KERNEL_ACCOUNT);
+	small = kvmalloc_array(n, sizeof(*small), GFP_KERNEL_ACCOUNT);
+	large = kvmalloc_array(n, sizeof(*large), GFP_KERNEL_ACCOUNT);
+	set->alias = kvmalloc_array(n, sizeof(*set->alias), GFP_KERNEL_ACCOUNT);
 	if (!share || !small || !large || !set->alias)
 		goto out;
 
@@ -113,8 +113,8 @@ static int rr_build(struct k8snet_set *set, const u32 *weights)
 	if (sum > K8SNET_RR_SLOTS_MAX)
 		return alias_build(set, weights);
 
-	turns = kvmalloc_array(sum, sizeof(*turns), GFP_KERNEL);
-	set->slot = kvmalloc_array(sum, sizeof(*set->slot), GFP_KERNEL);
+	turns = kvmalloc_array(sum, sizeof(*turns), GFP_KERNEL_ACCOUNT);
+	set->slot = kvmalloc_array(sum, sizeof(*set->slot), GFP_KERNEL_ACCOUNT);
 	if (!turns || !set->slot) {
 		kvfree(turns);
 		return -ENOMEM;
@@ -155,11 +155,83 @@ static const struct {
 enum {
 	MAGLEV_SEED_OFFSET = 0x6b38736e,
 	MAGLEV_SEED_SKIP = 0x65746d67,
+	MAGLEV_STEPS = 64,	/* of going round for a slot, at most */
 };
 
 static const u64 maglev_flow_key[2] = {
 	0x6b38736e65746d61ULL, 0x676c6576666c6f77ULL
 };
+
+struct maglev_column {
+	u32 next, skip;
+	u64 due;	/* weight saved up towards the next turn */
+};
+
+/* The turn of endpoint @i: it takes its next slot that is free. */
+static void maglev_turn(struct k8snet_set *set, struct maglev_column *col,
+			u32 i, u32 size)
+{
+	while (set->slot[col[i].next] != U16_MAX)
+		col[i].next = (col[i].next + col[i].skip) % size;
+	set->slot[col[i].next] = i;
+}
+
+/* Turns that have come by the end of that round: an endpoint's k-th does in the
+ * first round in which it has saved up k times @pace.
+ */
+static u64 maglev_turns_by(const u32 *weights, u32 n, u32 pace, u64 round)
+{
+	u64 turns = 0;
+
+	while (n--)
+		turns += div_u64(round * weights[n], pace);
+	return turns;
+}
+
+static int u64_cmp(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * The same turns in the same order as going round would give, for sets in which
+ * most rounds are hardly anybody's turn: a few heavy endpoints among many light
+ * ones would make that n * 2^16 steps a slot.
+ */
+static int maglev_fill_sorted(struct k8snet_set *set, struct maglev_column *col,
+			      const u32 *weights, u32 pace, u64 sum, u32 size)
+{
+	u64 low = 0, high = div64_u64(((u64)size + set->n) * pace, sum) + 1;
+	u64 *turns, mid, k, mine;
+	u32 i, n = 0;
+
+	/* The first round by which there are enough. 2^33 at most. */
+	while (low + 1 < high) {
+		mid = (low + high) / 2;
+		if (maglev_turns_by(weights, set->n, pace, mid) >= size)
+			high = mid;
+		else
+			low = mid;
+		cond_resched();
+	}
+	turns = kvmalloc_array((size_t)size + set->n, sizeof(*turns),
+			       GFP_KERNEL_ACCOUNT);
+	if (!turns)
+		return -ENOMEM;
+	for (i = 0; i < set->n; i++) {
+		mine = div_u64(high * weights[i], pace);
+		for (k = 1; k <= mine; k++)
+			turns[n++] = DIV64_U64_ROUND_UP(k * pace, weights[i])
+				     << 16 | i;
+	}
+	sort(turns, n, sizeof(*turns), u64_cmp, NULL);
+	for (i = 0; i < size; i++)
+		maglev_turn(set, col, turns[i] & U16_MAX, size);
+	kvfree(turns);
+	return 0;
+}
 
 /*
  * D. Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load
@@ -171,19 +243,19 @@ static const u64 maglev_flow_key[2] = {
  */
 static int maglev_build(struct k8snet_set *set, const u32 *weights)
 {
-	struct maglev_column {
-		u32 next, skip;
-		u64 due;	/* weight saved up towards the next turn */
-	} *col;
-	u32 filled = 0, max_weight = 0, size;
+	u32 filled = 0, pace = 0, size;
+	struct maglev_column *col;
 	unsigned int i;
+	u64 sum = 0;
+	int err = 0;
 
 	for (i = 0; set->n > maglev_tables[i].endpoints; i++)
 		;
 	size = maglev_tables[i].size;
 
-	col = kvmalloc_array(set->n, sizeof(*col), GFP_KERNEL);
-	set->slot = kvmalloc_array(size, sizeof(*set->slot), GFP_KERNEL);
+	col = kvmalloc_array(set->n, sizeof(*col), GFP_KERNEL_ACCOUNT);
+	set->slot = kvmalloc_array(size, sizeof(*set->slot),
+				   GFP_KERNEL_ACCOUNT);
 	if (!col || !set->slot) {
 		kvfree(col);
 		return -ENOMEM;
@@ -197,25 +269,28 @@ static int maglev_build(struct k8snet_set *set, const u32 *weights)
 		col[i].skip = jhash2(ep->addr.all, 4,
 				     MAGLEV_SEED_SKIP ^ port) % (size - 1) + 1;
 		col[i].due = 0;
-		max_weight = max(max_weight, weights[i]);
+		pace = max(pace, weights[i]);
+		sum += weights[i];
 	}
 	/* That the heaviest endpoint goes must not change everybody's pace. */
-	max_weight = roundup_pow_of_two(max_weight);
+	pace = roundup_pow_of_two(pace);
 	memset(set->slot, 0xff, size * sizeof(*set->slot));
+	if ((u64)pace * set->n > MAGLEV_STEPS * sum) {
+		err = maglev_fill_sorted(set, col, weights, pace, sum, size);
+		filled = size;
+	}
 	for (i = 0; filled < size; i = (i + 1) % set->n) {
 		col[i].due += weights[i];
-		if (col[i].due < max_weight)
+		if (col[i].due < pace)
 			continue;
-		col[i].due -= max_weight;
-		while (set->slot[col[i].next] != U16_MAX)
-			col[i].next = (col[i].next + col[i].skip) % size;
-		set->slot[col[i].next] = i;
+		col[i].due -= pace;
+		maglev_turn(set, col, i, size);
 		filled++;
 		cond_resched();
 	}
 	set->n_slots = size;
 	kvfree(col);
-	return 0;
+	return err;
 }
 
 int k8snet_sched_build(struct k8snet_set *set, u8 scheduler,

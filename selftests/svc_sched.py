@@ -78,6 +78,33 @@ def maglev(tap, c, genl):
                  "needlessly", numbers)
 
 
+def heavy(tap, c, genl):
+    """A few heavy endpoints among many light ones, for which the table is filled
+    in another way."""
+    for number, weights in (2, [40000] + [1] * 199), \
+            (3, [20000, 10000] + [16] * 198):
+        def shares(number=number, weights=weights):
+            c.everywhere(
+                f"svc add heavy{number} vip {vip(4, number)}:80/udp "
+                "scheduler maglev " + " ".join(
+                    f"ep 10.200.9.{n + 2}:53,weight={w}"
+                    for n, w in enumerate(weights)) + "\n")
+            flows = [("udp", c.ip4("out"), 1024 + n, vip(4, number), 80)
+                     for n in range(1000)]
+            chosen = [genl["w0"].choice(*flow) for flow in flows]
+            expect([genl["w1"].choice(*flow) for flow in flows[:100]],
+                   chosen[:100], "choices on the other node")
+            for n, weight in enumerate(weights[:2]):
+                want = len(flows) * weight / sum(weights)
+                have = chosen.count(f"10.200.9.{n + 2}")
+                check(abs(have - want) <= 6 * want ** .5 + 1,
+                      f"endpoint {n} of weight {weight} has {have} flows, "
+                      f"wanted about {want:.0f}")
+
+        tap.case(f"maglev: {weights[:3]}... of {len(weights)} endpoints, in "
+                 "proportion", shares)
+
+
 def affinity(tap, c):
     """Session affinity over IPv6, and its bound."""
     clients = {4: [f"10.240.0.{110 + n}" for n in range(40)],
@@ -219,6 +246,7 @@ def main():
         c.serve(pod, "udp", 8080)
     genl = {node: Genl(c[node]) for node in c.nodes}
     maglev(tap, c, genl)
+    heavy(tap, c, genl)
     affinity(tap, c)
     pairs(tap, c)
     for one in genl.values():
