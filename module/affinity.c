@@ -116,7 +116,8 @@ static void affinity_insert(struct k8snet_net *kn, u32 service_id,
 		kfree(a);
 		goto err_ep;
 	}
-	if (n == 1)
+	/* The work goes on by itself while there are entries. */
+	if (!delayed_work_pending(&kn->affinity_work))
 		queue_delayed_work(k8snet_wq, &kn->affinity_work,
 				   AFFINITY_SCAN_SECONDS * HZ);
 	return;

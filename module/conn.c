@@ -74,7 +74,7 @@ bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
 	atomic_inc(&ep->active);
 	llist_add(&conn->new, this_cpu_ptr(kn->conn_new));
 	/* The work goes on by itself while there are records. */
-	if (n == 1)
+	if (!delayed_work_pending(&kn->conn_work))
 		queue_delayed_work(k8snet_wq, &kn->conn_work,
 				   msecs_to_jiffies(CONN_SCAN_MS));
 	return true;
