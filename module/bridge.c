@@ -81,6 +81,20 @@ static void bridge_uninit(struct net_device *dev)
 	}
 }
 
+bool k8snet_bridge_is_gateway(struct k8snet_net *kn,
+			      const union nf_inet_addr *addr, u8 family)
+{
+	const struct k8snet_bridge_addr *gw;
+	const struct k8snet_bridge *br;
+
+	list_for_each_entry_rcu(br, &kn->bridges, node) {
+		gw = rcu_dereference(br->gateway[k8snet_family_index(family)]);
+		if (gw && k8snet_addr_equal(&gw->prefix.addr, addr))
+			return true;
+	}
+	return false;
+}
+
 u64 k8snet_bridge_flow_packets(struct k8snet_net *kn)
 {
 	const struct k8snet_bridge *br;

@@ -73,6 +73,9 @@ void k8snet_bridge_uninit(void);
  * Context: takes cfg_lock.
  */
 u64 k8snet_bridge_flow_packets(struct k8snet_net *kn);
+/* Is it the gateway address of one of the namespace's bridges? Context: RCU. */
+bool k8snet_bridge_is_gateway(struct k8snet_net *kn,
+			      const union nf_inet_addr *addr, u8 family);
 /* Removes all pod bridges of a namespace with their ports, pods and routes.
  * Context: RTNL held, takes cfg_lock.
  */

@@ -2,6 +2,7 @@
 /* The decision about a new flow: which endpoint of which service, if any. */
 
 #include "affinity.h"
+#include "bridge.h"
 #include "decision.h"
 #include "dsr.h"
 #include "localhost.h"
@@ -49,6 +50,25 @@ static bool replies_go_astray(struct k8snet_net *kn,
 	       !(READ_ONCE(d->ep->flags) & K8SNET_EP_LOCAL) &&
 	       !k8snet_pod_lookup_rcu(kn, &d->ep->addr, d->family) &&
 	       !k8snet_pod_lookup_rcu(kn, &d->saddr, d->family);
+}
+
+/*
+ * What the node's own process sends has the address that goes with the route to
+ * the virtual address, the default route for one. A pod of another node answers
+ * to it, by which it may not reach this node: one that has several networks has
+ * the address there that "node set ip" or its default says.
+ */
+static bool source_is_astray(struct k8snet_net *kn,
+			     const struct k8snet_decision *d)
+{
+	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
+	const union nf_inet_addr *own =
+		&node->address[k8snet_family_index(d->family)];
+
+	return !k8snet_addr_any(own) && !k8snet_addr_equal(own, &d->saddr) &&
+	       !k8snet_pod_lookup_rcu(kn, &d->ep->addr, d->family) &&
+	       k8snet_route_lookup_rcu(kn, &d->ep->addr, d->family) &&
+	       !k8snet_bridge_is_gateway(kn, &d->saddr, d->family);
 }
 
 /*
@@ -254,7 +274,7 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 	/* The node's own address is what a translation would give. */
 	if (d->origin == K8SNET_ORIGIN_NODE &&
 	    k8snet_node_is_local_addr(kn, &d->saddr, d->family))
-		d->snat = false;
+		d->snat = source_is_astray(kn, d);
 	d->snat |= d->hairpin;
 	d->dsr = k8snet_dsr_applies(kn, d);
 	if (d->dsr)

@@ -220,6 +220,35 @@ def addresses(tap, c):
             c["out"], "udp", c.ip4("w0"), 31001,
             timeout=0.5).client == c.ip4("w0"), 10)
 
+    def other_network():
+        """The default route, and so the source of a process, is of a network
+        that the other node's pods do not answer to."""
+        c["w0"].ip("link add nat0 type dummy\n"
+                   "addr add 10.0.2.15/24 dev nat0\n"
+                   "addr add fd00:2::15/64 dev nat0 nodad\n"
+                   "link set nat0 up\n"
+                   "route replace default via 10.0.2.2\n"
+                   "route replace default via fd00:2::2 metric 1")
+        c.tool("w0", "node set ip 10.240.0.20 ip fd00:10:240::20")
+        try:
+            for family in 4, 6:
+                for proto in "tcp", "udp", "sctp":
+                    for number, src in (1, ("10.0.2.15", "fd00:2::15")), \
+                            (2, (c.ip4("w0"), c.ip6("w0"))):
+                        one = ask(c["w0"], proto, vip(family, number), 80,
+                                  src=None if proto != "sctp" else
+                                  ("10.0.2.15", "fd00:2::15")[family == 6])
+                        check(not one.error, f"{proto} IPv{family}: {one}")
+                        expect(one.client, src[family == 6],
+                               f"{proto} IPv{family}: client")
+        finally:
+            c["w0"].ip("link del nat0\n"
+                       "route replace default via 10.240.0.100\n"
+                       "route replace default via fd00:10:240::100")
+
+    tap.case("address: a node process gets the node's for another node's pod, "
+             "if it has that of another network, and keeps it for its own",
+             other_network)
     tap.case("address: node ports and both translations follow the node's",
              follows)
     tap.case("address: and back, with node set ip", back)
