@@ -116,8 +116,6 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 		else if (err == -ENOSPC)
 			NL_SET_ERR_MSG(extack,
 				       "too many port ranges on one address");
-		if (!old)
-			RCU_INIT_POINTER(svc->plan, NULL);
 		goto err_plan_rcu;
 	}
 
@@ -136,6 +134,7 @@ err_plan_rcu:
 	/* A new service's plan was reachable through its frontends. */
 	if (!old) {
 		synchronize_rcu();
+		RCU_INIT_POINTER(svc->plan, NULL);
 		k8snet_endpoints_merge_undo(states, n);
 		k8snet_plan_free(plan);
 		return err;
@@ -176,7 +175,7 @@ int k8snet_service_create(struct k8snet_net *kn, const char *name,
 		NL_SET_ERR_MSG(extack, "too many services in this namespace");
 		return -ENOSPC;
 	}
-	svc = kzalloc(struct_size(svc, name, len + 1), GFP_KERNEL);
+	svc = kzalloc(struct_size(svc, name, len + 1), GFP_KERNEL_ACCOUNT);
 	if (!svc)
 		return -ENOMEM;
 	memcpy(svc->name, name, len + 1);
@@ -189,7 +188,7 @@ int k8snet_service_create(struct k8snet_net *kn, const char *name,
 		goto err_free;
 	err = xa_alloc_cyclic(&kn->service_ids, &svc->id, svc,
 			      XA_LIMIT(1, INT_MAX), &kn->next_service_id,
-			      GFP_KERNEL);
+			      GFP_KERNEL_ACCOUNT);
 	if (err < 0)
 		goto err_hooks;
 	err = rhashtable_insert_fast(&kn->services, &svc->hash, service_params);
@@ -237,11 +236,11 @@ int k8snet_service_change(struct k8snet_net *kn, struct k8snet_service *svc,
  *  - endpoints may be named by flows and affinity entries for longer, which
  *    hold references and know the service by its id only.
  */
-void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
+static void service_unlink(struct k8snet_net *kn, struct k8snet_service *svc,
+			   bool *wait, bool *kick)
 {
 	struct k8snet_frontend *fe, *tmp;
 	struct k8snet_endpoint *ep, *next;
-	bool wait = false, kick = false;
 
 	k8snet_assert_cfg(kn);
 	list_for_each_entry_safe(fe, tmp, &svc->frontends, node)
@@ -255,18 +254,31 @@ void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
 	list_for_each_entry_safe(ep, next, &svc->endpoints, node) {
 		WRITE_ONCE(ep->removed, true);
 		WRITE_ONCE(ep->usable, 0);
-		k8snet_conn_left(ep, &wait, &kick);
+		k8snet_conn_left(ep, wait, kick);
 		list_del_init(&ep->node);
 		k8snet_endpoint_put(ep);
 	}
 	kn->n_endpoints -= svc->n_endpoints;
+	call_rcu(&svc->rcu, service_free_rcu);
+	k8snet_hooks_put(kn);
+	k8snet_net_changed(kn);
+}
+
+/* What service_unlink() has found to do. */
+static void flows_settle(struct k8snet_net *kn, bool wait, bool kick)
+{
 	if (wait)
 		k8snet_conn_endpoints_changed_sync(kn);
 	else if (kick)
 		k8snet_conn_endpoints_changed(kn);
-	call_rcu(&svc->rcu, service_free_rcu);
-	k8snet_hooks_put(kn);
-	k8snet_net_changed(kn);
+}
+
+void k8snet_service_remove(struct k8snet_net *kn, struct k8snet_service *svc)
+{
+	bool wait = false, kick = false;
+
+	service_unlink(kn, svc, &wait, &kick);
+	flows_settle(kn, wait, kick);
 }
 
 /* A change of nothing but endpoints. */
@@ -282,7 +294,7 @@ static struct k8snet_plan *plan_again(struct k8snet_net *kn,
 	struct k8snet_plan *plan;
 	unsigned int n = 0;
 
-	states = kvmalloc_array(svc->n_endpoints, sizeof(*states), GFP_KERNEL);
+	states = kvmalloc_array(svc->n_endpoints, sizeof(*states), GFP_KERNEL_ACCOUNT);
 	if (!states)
 		return NULL;
 	list_for_each_entry(ep, &svc->endpoints, node)
@@ -371,14 +383,16 @@ int k8snet_endpoint_remove(struct k8snet_net *kn, struct k8snet_service *svc,
 
 void k8snet_service_flush(struct k8snet_net *kn)
 {
+	bool wait = false, kick = false;
 	struct k8snet_service *svc;
 	unsigned long id;
 
 	k8snet_assert_cfg(kn);
 	xa_for_each(&kn->service_ids, id, svc) {
-		k8snet_service_remove(kn, svc);
+		service_unlink(kn, svc, &wait, &kick);
 		cond_resched();
 	}
+	flows_settle(kn, wait, kick);
 }
 
 int k8snet_service_net_init(struct k8snet_net *kn)
