@@ -73,7 +73,7 @@ k8snet_endpoint_find(struct k8snet_service *svc,
 static struct k8snet_endpoint *endpoint_alloc(const struct k8snet_service *svc,
 					      const struct k8snet_endpoint_spec *s)
 {
-	struct k8snet_endpoint *ep = kzalloc(sizeof(*ep), GFP_KERNEL);
+	struct k8snet_endpoint *ep = kzalloc(sizeof(*ep), GFP_KERNEL_ACCOUNT);
 
 	if (!ep)
 		return NULL;
@@ -129,7 +129,7 @@ static struct k8snet_hints *hints_make(const struct k8snet_hints *old,
 		len += strlen(zone[i]) + 1;
 	for (i = 0; i < n_nodes; i++)
 		len += strlen(node[i]) + 1;
-	hints = kmalloc(struct_size(hints, names, len), GFP_KERNEL);
+	hints = kmalloc(struct_size(hints, names, len), GFP_KERNEL_ACCOUNT);
 	if (!hints)
 		return ERR_PTR(-ENOMEM);
 	hints->n_zones = n_zones;
@@ -176,7 +176,7 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 	int cmp;
 
 	if (n) {
-		sorted = kvmalloc_array(n, sizeof(*sorted), GFP_KERNEL);
+		sorted = kvmalloc_array(n, sizeof(*sorted), GFP_KERNEL_ACCOUNT);
 		if (!sorted)
 			return -ENOMEM;
 		memcpy(sorted, specs, n * sizeof(*sorted));
@@ -186,7 +186,7 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 	}
 	if (svc->n_endpoints + n) {
 		out = kvmalloc_array(svc->n_endpoints + n, sizeof(*out),
-				     GFP_KERNEL);
+				     GFP_KERNEL_ACCOUNT);
 		if (!out)
 			goto err_free;
 	}

@@ -213,7 +213,7 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 		WRITE_ONCE(vip->cluster_users, vip->cluster_users + cluster);
 		return 0;
 	}
-	vip = kzalloc(sizeof(*vip), GFP_KERNEL);
+	vip = kzalloc(sizeof(*vip), GFP_KERNEL_ACCOUNT);
 	if (!vip)
 		return -ENOMEM;
 	vip->addr = fe->key.addr;
@@ -290,7 +290,7 @@ static int range_insert(struct k8snet_net *kn, struct k8snet_vip *vip,
 	unsigned int i, at = 0;
 
 	new = kzalloc(struct_size(new, range, (old ? old->n : 0) + 1),
-		      GFP_KERNEL);
+		      GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
 	for (i = 0; old && i < old->n; i++) {
@@ -505,7 +505,7 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 			err = -EEXIST;
 			goto err_undo;
 		}
-		fe = kzalloc(sizeof(*fe), GFP_KERNEL);
+		fe = kzalloc(sizeof(*fe), GFP_KERNEL_ACCOUNT);
 		if (!fe) {
 			err = -ENOMEM;
 			goto err_undo;

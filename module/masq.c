@@ -74,7 +74,7 @@ int k8snet_masq_add(struct k8snet_net *kn, struct k8snet_masq *m,
 		NL_SET_ERR_MSG(extack, "too many masquerade rules");
 		return -ENOSPC;
 	}
-	t = kzalloc(struct_size(t, rule, n + 1), GFP_KERNEL);
+	t = kzalloc(struct_size(t, rule, n + 1), GFP_KERNEL_ACCOUNT);
 	if (!t)
 		return -ENOMEM;
 	err = k8snet_hooks_get(kn);
@@ -106,7 +106,7 @@ int k8snet_masq_remove(struct k8snet_net *kn, struct k8snet_masq *m)
 	struct k8snet_masq_table *t;
 	unsigned int i;
 
-	t = kzalloc(struct_size(t, rule, old->n - 1), GFP_KERNEL);
+	t = kzalloc(struct_size(t, rule, old->n - 1), GFP_KERNEL_ACCOUNT);
 	if (!t)
 		return -ENOMEM;
 	for (i = 0; i < old->n; i++)

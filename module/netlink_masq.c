@@ -93,7 +93,7 @@ int k8snet_nl_masq_new_doit(struct sk_buff *skb, struct genl_info *info)
 	struct k8snet_masq *m;
 	int err;
 
-	m = kzalloc(sizeof(*m), GFP_KERNEL);
+	m = kzalloc(sizeof(*m), GFP_KERNEL_ACCOUNT);
 	if (!m)
 		return -ENOMEM;
 	err = masq_parse(info, m);

@@ -382,7 +382,7 @@ int k8snet_nl_endpoints_parse(const struct genl_info *info, bool set,
 	*n = count;
 	if (!count)
 		return 0;
-	s = kvcalloc(count, sizeof(*s), GFP_KERNEL);
+	s = kvcalloc(count, sizeof(*s), GFP_KERNEL_ACCOUNT);
 	if (!s)
 		return -ENOMEM;
 	nlmsg_for_each_attr(nla, info->nlhdr, GENL_HDRLEN, rem) {
@@ -420,7 +420,7 @@ static int frontends_parse(const struct genl_info *info, u8 proto,
 			       "too many frontends for one service");
 		return -E2BIG;
 	}
-	spec->frontends = kcalloc(count, sizeof(*spec->frontends), GFP_KERNEL);
+	spec->frontends = kcalloc(count, sizeof(*spec->frontends), GFP_KERNEL_ACCOUNT);
 	if (!spec->frontends)
 		return -ENOMEM;
 	nlmsg_for_each_attr(nla, info->nlhdr, GENL_HDRLEN, rem) {
@@ -459,7 +459,7 @@ static int ranges_parse(const struct genl_info *info,
 			       "too many source ranges for one service");
 		return -E2BIG;
 	}
-	spec->ranges = kcalloc(count, sizeof(*spec->ranges), GFP_KERNEL);
+	spec->ranges = kcalloc(count, sizeof(*spec->ranges), GFP_KERNEL_ACCOUNT);
 	if (!spec->ranges)
 		return -ENOMEM;
 	return k8snet_prefixes_parse(info->nlhdr,

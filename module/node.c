@@ -232,7 +232,7 @@ static void conf_find(struct net *net, struct k8snet_node_conf *conf)
 struct k8snet_node_conf *k8snet_node_copy(struct k8snet_net *kn)
 {
 	return kmemdup(k8snet_cfg_dereference(kn, kn->node),
-		       sizeof(struct k8snet_node_conf), GFP_KERNEL);
+		       sizeof(struct k8snet_node_conf), GFP_KERNEL_ACCOUNT);
 }
 
 /* Readers may use the old settings until their RCU section ends. */
@@ -451,7 +451,7 @@ int k8snet_node_reset(struct k8snet_net *kn)
 	struct k8snet_node_conf *conf;
 
 	k8snet_assert_cfg(kn);
-	conf = kzalloc(sizeof(*conf), GFP_KERNEL);
+	conf = kzalloc(sizeof(*conf), GFP_KERNEL_ACCOUNT);
 	if (!conf)
 		return -ENOMEM;
 	conf_default(conf);
@@ -589,7 +589,7 @@ int k8snet_node_net_init(struct k8snet_net *kn)
 {
 	struct k8snet_node_conf *conf;
 
-	conf = kzalloc(sizeof(*conf), GFP_KERNEL);
+	conf = kzalloc(sizeof(*conf), GFP_KERNEL_ACCOUNT);
 	if (!conf)
 		return -ENOMEM;
 	conf_default(conf);

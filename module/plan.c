@@ -12,7 +12,7 @@ struct k8snet_plan *k8snet_plan_alloc(unsigned int n_ranges)
 {
 	struct k8snet_plan *plan;
 
-	plan = kzalloc(struct_size(plan, ranges, n_ranges), GFP_KERNEL);
+	plan = kzalloc(struct_size(plan, ranges, n_ranges), GFP_KERNEL_ACCOUNT);
 	if (plan)
 		plan->n_ranges = n_ranges;
 	return plan;
@@ -137,8 +137,8 @@ static int set_build(struct k8snet_set *set, u8 scheduler, struct choice *c,
 	if (!count)
 		return 0;
 
-	set->ep = kvmalloc_array(count, sizeof(*set->ep), GFP_KERNEL);
-	weights = kvmalloc_array(count, sizeof(*weights), GFP_KERNEL);
+	set->ep = kvmalloc_array(count, sizeof(*set->ep), GFP_KERNEL_ACCOUNT);
+	weights = kvmalloc_array(count, sizeof(*weights), GFP_KERNEL_ACCOUNT);
 	if (!set->ep || !weights) {
 		kvfree(weights);
 		return -ENOMEM;

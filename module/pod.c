@@ -248,7 +248,7 @@ struct k8snet_pod *k8snet_pod_create(struct k8snet_port *port,
 	if (err)
 		return ERR_PTR(err);
 
-	pod = kzalloc(sizeof(*pod), GFP_KERNEL);
+	pod = kzalloc(sizeof(*pod), GFP_KERNEL_ACCOUNT);
 	if (!pod)
 		return ERR_PTR(-ENOMEM);
 	pod->port = port;
@@ -259,7 +259,7 @@ struct k8snet_pod *k8snet_pod_create(struct k8snet_port *port,
 		pod->addr[i].key.addr = addr[i];
 		pod->addr[i].key.family = k8snet_family_of_index(i);
 	}
-	err = xa_alloc(&kn->pod_ids, &pod->id, pod, xa_limit_32b, GFP_KERNEL);
+	err = xa_alloc(&kn->pod_ids, &pod->id, pod, xa_limit_32b, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_free;
 

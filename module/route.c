@@ -87,7 +87,7 @@ static int route_lens_add(struct k8snet_net *kn, const struct k8snet_prefix *p)
 		}
 	}
 
-	new = kzalloc(sizeof(*new), GFP_KERNEL);
+	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
 		return -ENOMEM;
 	if (old)
@@ -388,7 +388,7 @@ static struct k8snet_route *route_create(struct k8snet_net *kn,
 	struct k8snet_route *r;
 	int err;
 
-	r = kzalloc(sizeof(*r), GFP_KERNEL);
+	r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
 	if (!r)
 		return ERR_PTR(-ENOMEM);
 	r->prefix = conf->prefix;
@@ -396,10 +396,10 @@ static struct k8snet_route *route_create(struct k8snet_net *kn,
 	r->bridge = bridge;
 	r->oif = conf->oif;
 	r->hop_due = jiffies;
-	err = dst_cache_init(&r->dst_cache, GFP_KERNEL);
+	err = dst_cache_init(&r->dst_cache, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_free;
-	err = xa_alloc(&kn->route_ids, &r->id, r, xa_limit_32b, GFP_KERNEL);
+	err = xa_alloc(&kn->route_ids, &r->id, r, xa_limit_32b, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_cache;
 	err = route_lens_add(kn, &r->prefix);
