@@ -17,7 +17,25 @@
 #include <net/ndisc.h>
 #include <net/sch_generic.h>
 
+#include "chain.h"
 #include "flow.h"
+
+void k8snet_flow_prolong(const struct k8snet_flow *f)
+{
+	struct nf_conn *ct = f->ct;
+	struct net *net = nf_ct_net(ct);
+	u32 timeout;
+
+	if (f->proto == IPPROTO_TCP)
+		timeout = READ_ONCE(nf_tcp_pernet(net)->timeouts
+				    [READ_ONCE(ct->proto.tcp.state)]);
+	else if (test_bit(IPS_ASSURED_BIT, &ct->status))
+		timeout = READ_ONCE(nf_udp_pernet(net)->timeouts
+				    [UDP_CT_REPLIED]);
+	else
+		return;
+	WRITE_ONCE(ct->timeout, nfct_time_stamp + timeout);
+}
 
 /*
  * Keeps the conntrack entry from expiring, as each packet would have in the
@@ -27,10 +45,9 @@
  */
 static bool flow_refresh(struct k8snet_net *kn, struct k8snet_flow *f)
 {
-	struct nf_conn *ct = f->ct;
-	u32 timeout;
+	const struct nf_conn *ct = f->ct;
 
-	if (nf_ct_is_expired(ct)) {
+	if (nf_ct_is_expired(ct) || !k8snet_ipsec_plain(kn->net)) {
 		k8snet_flow_remove(kn, f);
 		return false;
 	}
@@ -42,16 +59,9 @@ static bool flow_refresh(struct k8snet_net *kn, struct k8snet_flow *f)
 		return false;
 	}
 	WRITE_ONCE(f->refresh, jiffies + HZ);
-	if (f->proto == IPPROTO_TCP) {
-		timeout = READ_ONCE(nf_tcp_pernet(kn->net)->timeouts
-				    [READ_ONCE(ct->proto.tcp.state)]);
-	} else {
-		if (!test_bit(IPS_ASSURED_BIT, &ct->status))
-			return false;
-		timeout = READ_ONCE(nf_udp_pernet(kn->net)->timeouts
-				    [UDP_CT_REPLIED]);
-	}
-	WRITE_ONCE(ct->timeout, nfct_time_stamp + timeout);
+	if (f->proto == IPPROTO_UDP && !test_bit(IPS_ASSURED_BIT, &ct->status))
+		return false;
+	k8snet_flow_prolong(f);
 	return true;
 }
 
@@ -105,15 +115,25 @@ static bool too_big(const struct sk_buff *skb, unsigned int mtu)
 	       (!skb_is_gso(skb) || !skb_gso_validate_network_len(skb, mtu));
 }
 
+/* Is the device to finish the checksum of this very header? It may be that of
+ * one further inside, of a tunnel that ends in the pods.
+ */
+static __always_inline bool csum_is_partial(const struct sk_buff *skb,
+					    const void *transport)
+{
+	return skb->ip_summed == CHECKSUM_PARTIAL &&
+	       likely(skb_checksum_start(skb) == transport);
+}
+
 /* One checksum field of the transport header. See
  * inet_proto_csum_replace_by_diff(): where the device is to finish it, only
  * the pseudo-header is in it yet.
  */
-static __always_inline void l4_csum_update(const struct sk_buff *skb,
-					   __sum16 *check,
-					   const struct k8snet_flow *f)
+static __always_inline void l4_csum_update(__sum16 *check,
+					   const struct k8snet_flow *f,
+					   bool partial)
 {
-	if (skb->ip_summed == CHECKSUM_PARTIAL)
+	if (partial)
 		*check = ~csum_fold(csum_add(f->addr_diff,
 					     csum_unfold(*check)));
 	else
@@ -152,10 +172,10 @@ static __always_inline void translate(struct sk_buff *skb, void *nh,
 	struct iphdr *iph = nh;
 
 	if (f->proto == IPPROTO_TCP) {
-		l4_csum_update(skb, &th->check, f);
+		l4_csum_update(&th->check, f, csum_is_partial(skb, th));
 		skb_csum_update(skb, f, family);
-	} else if (uh->check || skb->ip_summed == CHECKSUM_PARTIAL) {
-		l4_csum_update(skb, &uh->check, f);
+	} else if (uh->check || csum_is_partial(skb, uh)) {
+		l4_csum_update(&uh->check, f, csum_is_partial(skb, uh));
 		if (!uh->check)
 			uh->check = CSUM_MANGLED_0;
 		skb_csum_update(skb, f, family);
@@ -321,6 +341,10 @@ static __always_inline void output_pod(struct sk_buff *skb,
 {
 	memcpy(skb_mac_header(skb), f->macs, sizeof(f->macs));
 	skb->dev = f->peer;
+	if (likely(f->port_counts))
+		dev_sw_netstats_tx_add(f->out, 1, skb->len + ETH_HLEN);
+	if (unlikely(f->peer_counts))
+		dev_sw_netstats_rx_add(f->peer, skb->len + ETH_HLEN);
 }
 
 /*

@@ -17,6 +17,9 @@ enum {
 	FLOW_SCAN_FULL_MS = 50,	/* when others want its place */
 	FLOW_SLICE = 1024,	/* flows that are looked at at once, at least */
 	FLOW_SLICES = 8,	/* ... and in how many parts all of them are */
+	/* kn->flow_hurry: 0, somebody wants a place, or wanted it in vain. */
+	FLOW_HURRY = 1,
+	FLOW_HURRY_IN_VAIN,
 };
 
 u64 k8snet_flow_secret[6] __ro_after_init;
@@ -146,15 +149,16 @@ static unsigned int flows_scan(struct k8snet_net *kn,
 	return dead;
 }
 
-static void flows_scan_table(struct k8snet_net *kn, struct rhashtable *table,
-			     bool all)
+static unsigned int flows_scan_table(struct k8snet_net *kn,
+				     struct rhashtable *table, bool all)
 {
-	unsigned int left = UINT_MAX;
+	unsigned int left = UINT_MAX, dead;
 	struct rhashtable_iter iter;
 
 	rhashtable_walk_enter(table, &iter);
-	flows_scan(kn, &iter, &left, all);
+	dead = flows_scan(kn, &iter, &left, all);
 	rhashtable_walk_exit(&iter);
+	return dead;
 }
 
 static void flow_table_enter(struct k8snet_net *kn, struct rhashtable *table)
@@ -196,22 +200,24 @@ static void flow_work(struct work_struct *work)
 {
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     flow_work.work);
-	unsigned int n = atomic_read(&kn->n_flows);
+	unsigned int n = atomic_read(&kn->n_flows), dead, ms;
 
-	if (xchg(&kn->flow_hurry, 0)) {		/* before it looks */
-		flows_scan_table(kn, &kn->flows4, false);
-		flows_scan_table(kn, &kn->flows6, false);
+	ms = n > FLOW_SLICE ? kn->flow_round_ms / FLOW_SLICES : FLOW_SCAN_MS;
+	if (xchg(&kn->flow_hurry, 0) == FLOW_HURRY) {	/* before it looks */
+		dead = flows_scan_table(kn, &kn->flows4, false) +
+		       flows_scan_table(kn, &kn->flows6, false);
+		/* One in vain is not to be followed by the next at once. */
+		if (dead < n / 8) {
+			cmpxchg(&kn->flow_hurry, 0, FLOW_HURRY_IN_VAIN);
+			ms = FLOW_SCAN_MS;
+		}
 	} else {
 		flows_scan_slice(kn, max_t(unsigned int, FLOW_SLICE,
 					   n / FLOW_SLICES + 1));
 	}
-	n = atomic_read(&kn->n_flows);
-	if (n)
+	if (atomic_read(&kn->n_flows))
 		queue_delayed_work(k8snet_wq, &kn->flow_work,
-				   msecs_to_jiffies(n > FLOW_SLICE ?
-						    kn->flow_round_ms /
-						    FLOW_SLICES :
-						    FLOW_SCAN_MS));
+				   msecs_to_jiffies(ms));
 }
 
 void k8snet_flow_flush(struct k8snet_net *kn)
@@ -403,7 +409,8 @@ struct k8snet_flow *k8snet_flow_alloc(struct k8snet_net *kn)
 		/* Those that are over make room, soon. Asked for once: each
 		 * time anew would put it off for as long as packets come.
 		 */
-		if (!READ_ONCE(kn->flow_hurry) && !xchg(&kn->flow_hurry, 1))
+		if (!READ_ONCE(kn->flow_hurry) &&
+		    !cmpxchg(&kn->flow_hurry, 0, FLOW_HURRY))
 			mod_delayed_work(k8snet_wq, &kn->flow_work,
 					 msecs_to_jiffies(FLOW_SCAN_FULL_MS));
 		goto err_count;

@@ -77,6 +77,9 @@ struct k8snet_flow {
 	u8 lladdr[ETH_ALEN];		/* that it must come from */
 	bool offloads;			/* out does checksums and segmentation */
 	bool nexthop6;			/* nexthop is of IPv6 */
+	bool port_counts, peer_counts;	/* to a pod: what its devices have sent
+					 * and received is to be counted
+					 */
 	unsigned int mtu;		/* of the way out */
 	u16 headroom;			/* that the uplink wants */
 	bool lltx;			/* ... without a lock, by one queue */
@@ -231,6 +234,11 @@ static inline bool k8snet_flow_tcp_carried(u8 state)
 	return state >= TCP_CONNTRACK_ESTABLISHED &&
 	       state <= TCP_CONNTRACK_LAST_ACK;
 }
+
+/* Gives the connection conntrack's timeout for the state that it is in.
+ * Context: RCU, BH off.
+ */
+void k8snet_flow_prolong(const struct k8snet_flow *f);
 
 /* fastpath.c uses these of flow.c. */
 void k8snet_flow_remove(struct k8snet_net *kn, struct k8snet_flow *f);

@@ -9,6 +9,7 @@
 #include <net/dst_metadata.h>
 #include <net/ip6_route.h>
 #include <net/l3mdev.h>
+#include <net/rtnetlink.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netfilter/nf_conntrack_helper.h>
 #include <net/netfilter/nf_conntrack_seqadj.h>
@@ -16,6 +17,7 @@
 
 #include "chain.h"
 #include "flow.h"
+#include "frontend.h"
 #include "node.h"
 
 /*
@@ -59,8 +61,9 @@ static int ingress_ifindex(struct k8snet_net *kn, const struct sk_buff *skb,
 	if (pod)
 		return skb->skb_iif == pod->port->br->dev->ifindex ?
 		       pod->port->dev->ifindex : 0;
+	/* One without an Ethernet header has none to be written over. */
 	in = dev_get_by_index_rcu(kn->net, skb->skb_iif);
-	if (!in || k8snet_bridge_dev(in))
+	if (!in || in->type != ARPHRD_ETHER || k8snet_bridge_dev(in))
 		return 0;
 	return k8snet_flow_uplink(kn, skb->skb_iif) ? skb->skb_iif : 0;
 }
@@ -161,6 +164,14 @@ static bool flow_offloads(const struct net_device *dev)
 	return (dev->features & wanted) == wanted;
 }
 
+/* Is what a device has sent added to what its peer has received, by whoever
+ * asks? So it is with veth; netkit's count for themselves.
+ */
+static bool dev_counts_for_peer(const struct net_device *dev)
+{
+	return dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "veth");
+}
+
 /* The way to a pod: past the port, into the pod's end of it. */
 static bool flow_to_pod(struct k8snet_flow *f, const struct k8snet_bridge *br,
 			const struct k8snet_pod *pod)
@@ -179,6 +190,9 @@ static bool flow_to_pod(struct k8snet_flow *f, const struct k8snet_bridge *br,
 	f->oif = port->ifindex;
 	f->mtu = READ_ONCE(port->mtu);
 	f->offloads = flow_offloads(port);
+	f->port_counts = k8snet_dev_has_tstats(port);
+	f->peer_counts = k8snet_dev_has_tstats(f->peer) &&
+			 !dev_counts_for_peer(port);
 	ether_addr_copy(f->macs, pod->lladdr);
 	ether_addr_copy(f->macs + ETH_ALEN, br->dev->dev_addr);
 	return true;
@@ -273,6 +287,10 @@ static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 	if (flow_hop_hash(&hop) != f->hop)
 		return false;
 	WRITE_ONCE(f->refresh, jiffies + HZ);
+	/* Where answers are nothing but acknowledgements, conntrack, which sees
+	 * few of them, takes data for unacknowledged and keeps it for minutes.
+	 */
+	k8snet_flow_prolong(f);
 	return true;
 }
 
@@ -379,8 +397,19 @@ bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
 	return flow_to_outside(f, way->dst);
 }
 
+static bool is_of_service(struct k8snet_net *kn, const struct nf_conn *ct)
+{
+	const struct nf_conntrack_tuple *t =
+		&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple;
+
+	return ct->status & IPS_DST_NAT &&
+	       k8snet_frontend_lookup_rcu(kn, &t->dst.u3, nf_ct_l3num(ct),
+					  nf_ct_protonum(ct), t->dst.u.all);
+}
+
 /* The flow of a packet that the stack forwards, if it may be learned. @way: its
- * end is known, where it comes from is filled in.
+ * end is known, where it comes from is filled in. IPsec's policies are about
+ * each packet.
  */
 static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 		  struct k8snet_flow_way *way)
@@ -391,14 +420,14 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 
 	ct = nf_ct_get(skb, &info);
 	if (!ct || !k8snet_flow_may_learn(ct, info) ||
-	    nf_ct_l3num(ct) != family)
+	    nf_ct_l3num(ct) != family || !k8snet_ipsec_plain(kn->net))
 		return;
 	way->dir = CTINFO2DIR(info);
 	way->from = k8snet_pod_lookup_rcu(kn,
 					  &ct->tuplehash[way->dir].tuple.src.u3,
 					  family);
 	/* What is neither of a pod nor of a service is not our business. */
-	if (way->dst && !way->from && !(ct->status & IPS_NAT_MASK))
+	if (way->dst && !way->from && !is_of_service(kn, ct))
 		return;
 	if (way->dst && way->from)
 		way->br = way->from->port->br;
@@ -431,21 +460,19 @@ void k8snet_flow_learn(struct k8snet_bridge *br, struct sk_buff *skb,
 /* Is the stack's way to the outside one that a flow can describe: a plain
  * unicast route, by Ethernet?
  */
-static bool outside_plain(const struct net *net, struct dst_entry *dst,
-			  u8 family)
+static bool outside_plain(struct dst_entry *dst, u8 family)
 {
 	const struct net_device *dev = dst_dev(dst);
 
 	if (dev->type != ARPHRD_ETHER || dev->flags & IFF_LOOPBACK ||
 	    k8snet_bridge_dev(dev) || netif_is_l3_master(dev) ||
-	    netif_is_l3_slave(dev) || dst->lwtstate)
+	    netif_is_l3_slave(dev) || dst->lwtstate ||
+	    dst->flags & DST_FAKE_RTABLE)
 		return false;
 #ifdef CONFIG_XFRM
 	if (dst->xfrm)
 		return false;
 #endif
-	if (!k8snet_ipsec_plain(net))
-		return false;
 	if (family == NFPROTO_IPV4)
 		return dst_rtable(dst)->rt_type == RTN_UNICAST;
 	return !(dst_rt6_info(dst)->rt6i_flags &
@@ -460,6 +487,11 @@ static bool outside_plain(const struct net *net, struct dst_entry *dst,
  * followed, which do not tell us when they change, as routes, routing rules and
  * devices do. One with a mark may be routed by that, and each packet may have
  * another.
+ *
+ * The route is from before the generation was read, unlike elsewhere: one that
+ * changed in between is followed for that second. Its device is there that
+ * long: the end of a device makes all flows old once more, after a grace period
+ * that has waited for this packet.
  */
 unsigned int k8snet_flow_leave(void *priv, struct sk_buff *skb,
 			       const struct nf_hook_state *state)
@@ -471,7 +503,7 @@ unsigned int k8snet_flow_leave(void *priv, struct sk_buff *skb,
 		return NF_ACCEPT;
 	way.dst = skb_dst(skb);
 	if (dst_dev(way.dst) != state->out || fastpath_is_off(kn) ||
-	    !outside_plain(state->net, way.dst, state->pf))
+	    !outside_plain(way.dst, state->pf))
 		return NF_ACCEPT;
 	local_bh_disable();
 	learn(kn, skb, state->pf, &way);

@@ -104,7 +104,7 @@ struct k8snet_net {
 	struct k8snet_flow_stats __percpu *flow_stats;
 	atomic_t n_flows;
 	struct delayed_work flow_work;
-	int flow_hurry;				/* it is to come soon; xchg() */
+	int flow_hurry;				/* flow.c; xchg(), cmpxchg() */
 	/* How far it is: in which table, what it has seen in this round, and
 	 * how long a round is to take; flow_work.
 	 */

@@ -14,6 +14,7 @@
  */
 
 #include <linux/etherdevice.h>
+#include <linux/if_arp.h>
 #include <linux/if_vlan.h>
 #include <linux/inetdevice.h>
 #include <linux/netfilter_ipv4.h>
@@ -222,7 +223,8 @@ static void learn_back(struct k8snet_net *kn, struct nf_conn *ct,
 
 	if (way->to)
 		back.iif = way->to->port->dev->ifindex;
-	else if (k8snet_flow_uplink(kn, f->out->ifindex))
+	else if (f->out->type == ARPHRD_ETHER &&
+		 k8snet_flow_uplink(kn, f->out->ifindex))
 		back.iif = f->out->ifindex;
 	else
 		return;

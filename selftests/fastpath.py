@@ -5,6 +5,7 @@
 not. Each case looks at the counter of packets that went past the stack, so
 that it fails where the fast path does nothing.
 """
+import json
 import os
 import re
 import socket
@@ -289,6 +290,26 @@ def spoofed():
     flow.close()
 
 
+def counted(family):
+    """The pod's device counts what it gets, and the port what it sends."""
+    def packets():
+        return [json.loads(c[ns].run("ip", "-j", "-s", "link", "show", "dev",
+                                     dev).out)[0]["stats64"][way]
+                for ns, dev, way in (("p01", "eth0", "rx"), ("w0", "vp01", "tx"))]
+
+    flow = Flow(c["p00"], "udp", VIP["local", family], 80).known()
+    before, old = fast(), packets()
+    flow.known(20)
+    past(fast() - before, 38)
+    for what, was, now in zip(("pod", "port"), old, packets()):
+        grown = now["packets"] - was["packets"]
+        check(20 <= grown <= 30, f"the {what} counts {grown} packets of 20")
+        size = (now["bytes"] - was["bytes"]) / grown
+        check(size > {4: 14 + 32, 6: 14 + 52}[family] - 14,
+              f"the {what} counts {size:.0f} bytes a packet")
+    flow.close()
+
+
 def visible():
     """Packet sockets on both pods' devices see every packet."""
     eyes = []
@@ -316,7 +337,7 @@ def visible():
 
 
 tap.case(mode_off.__doc__, mode_off)
-for func in shown, tracked, assured, closed, hop_limit, fragments:
+for func in shown, tracked, assured, closed, hop_limit, fragments, counted:
     for family in 4, 6:
         tap.case(f"{func.__doc__.splitlines()[0]} IPv{family}", func, family)
 for func in deleted, firewall, egress_program, shaped, pod_down, route_gone, \

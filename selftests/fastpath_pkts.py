@@ -16,9 +16,9 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 import frame
 from flowlib import Bed, Capture, Pair, arrive, carried, close, known, \
-    lost, pairs_of
-from svclib import IP_MTU, IPV6_MTU, PMTUDISC_DO, PMTUDISC_DONT, Tap, check, \
-    expect, have
+    lost, pairs_of, past
+from svclib import IP_MTU, IPV6_MTU, PMTUDISC_DO, PMTUDISC_DONT, SLOW, Tap, \
+    check, expect, have, pattern
 
 have("ethtool", "ip")
 tap = Tap()
@@ -205,6 +205,43 @@ def unsummed():
         eye.close()
 
 
+def tunnelled():
+    """A tunnel between pods keeps its packets' checksums at 0"""
+    pods = "p00", "p01"
+    for pod, other in pods, pods[::-1]:
+        c[pod].ip("link add vx type vxlan id 9 dstport 4790 dev eth0 "
+                  f"local {c.ip4(pod)} remote {c.ip4(other)} noudpcsum\n"
+                  f"addr add 192.168.77.{pods.index(pod) + 1}/24 dev vx\n"
+                  "link set vx mtu 1400 up")
+    eyes = [Capture(c[pod], "eth0") for pod in pods]
+    server = c["p01"].socket(socket.AF_INET, socket.SOCK_STREAM)
+    server.bind(("192.168.77.2", 7000))
+    server.listen(1)
+    client = c["p00"].socket(socket.AF_INET, socket.SOCK_STREAM)
+    for sock in server, client:
+        sock.settimeout(10 * SLOW)
+    client.connect(("192.168.77.2", 7000))
+    conn, _ = server.accept()
+    conn.settimeout(10 * SLOW)
+    before = c.fast()
+    data = pattern(50000)
+    for one, other in ((client, conn), (conn, client)) * 3:
+        one.sendall(data)
+        got = b""
+        while len(got) < len(data):
+            got += other.recv(65536)
+        check(got == data, "other bytes came")
+    past(c.fast() - before, 20)
+    for eye in eyes:
+        sums = {bytes(got[26:28]) for family, transport, _, dport, got in
+                eye.read() if (family, transport, dport) == (4, "udp", 4790)}
+        expect(sums, {b"\0\0"}, "checksums of the tunnel's packets")
+    for one in (server, client, conn, *eyes):
+        one.close()
+    for pod in pods:
+        c[pod].ip("link del vx")
+
+
 def refused():
     """An endpoint's ICMP error about a known flow reaches the client"""
     for where in "local", "remote":
@@ -247,6 +284,6 @@ for ns, dev, where in ("w0", "vp01", "local"), ("w0", "eth0", "remote"), \
              where)
 for words in "tso on", "tso off gso off tx-udp-segmentation off":
     tap.case(f"{segments.__doc__}: {words}", segments, words)
-for func in summed_up, unsummed, refused, uplink:
+for func in summed_up, unsummed, tunnelled, refused, uplink:
     tap.case(func.__doc__, func)
 tap.end()

@@ -162,6 +162,35 @@ def overlay(tap, c):
                  "endpoints change", live, family)
 
 
+def plain(tap, c):
+    """A tunnel whose packets have no Ethernet header: there is none to write
+    over, and what comes out of it is the stack's."""
+    for n, node in enumerate(c.nodes):
+        other = 1 - n
+        c[node].ip(f"link add tun1 type ipip local {c.ip4(node)} "
+                   f"remote {c.ip4(c.nodes[other])}\n"
+                   f"addr add 192.168.98.2{n}/24 dev tun1\n"
+                   "link set tun1 up")
+        c.batch(node, f"route del 10.200.{other}.0/24\n"
+                f"route add 10.200.{other}.0/24 via 192.168.98.2{other}\n")
+    for host, who in HOSTS:
+        tap.case(f"ipip: {who} is answered by another node's pod at once",
+                 requests, c, host, 4, "far", "p10")
+        tap.case(f"ipip: {who} sends 200 kB", upload, c, host, 4, "far", "p10")
+
+    def talk():
+        one = Ask(c["p00"], "tcp", *to(c, "p00", 4, "far"))
+        one.keep = True
+        gather([one])
+        for _ in range(20):
+            again = gather([Ask(one.ns, "tcp", one.addr, one.dport,
+                                sock=one.sock)])[0]
+            expect(again.name or str(again), "p10")
+        one.sock.close()
+
+    tap.case("ipip: a connection goes on", talk)
+
+
 def filtered(tap, c):
     """br_netfilter, which kube-proxy needs and nothing here does."""
     run("modprobe", "br_netfilter")
@@ -202,6 +231,7 @@ def main():
     filtered(tap, c)
     tunnel(c)
     overlay(tap, c)
+    plain(tap, c)
     tap.end()
 
 

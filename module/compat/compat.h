@@ -134,6 +134,19 @@ static inline bool k8snet_dev_has_ingress(const struct net_device *dev)
 #endif
 }
 
+/* Does a device count what it sends and receives in dev->tstats? It tells since
+ * 6.7, and in stable kernels since some version of each (Kbuild looks). Drop
+ * with 6.6, K8SNET_HAVE_PCPU_STAT_TYPE and the line in Kbuild.
+ */
+static inline bool k8snet_dev_has_tstats(const struct net_device *dev)
+{
+#ifdef K8SNET_HAVE_PCPU_STAT_TYPE
+	return dev->pcpu_stat_type == NETDEV_PCPU_STAT_TSTATS;
+#else
+	return false;
+#endif
+}
+
 /*
  * Whom nf_nat asks, given the private pointer of one of its hooks: the first
  * member of a structure that has no header (nf_nat_core.c, struct
