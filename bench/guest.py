@@ -337,7 +337,7 @@ class Bench:
     def forget(self):
         """The next row is to have the tables for itself."""
         run("conntrack", "-F", check=False)
-        time.sleep(5)       # what is left of it goes within two
+        time.sleep(15)      # what is left of it goes within ten
 
     def rr_words(self, row, family, count):
         """The command of a connection row."""

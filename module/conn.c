@@ -32,7 +32,7 @@ enum {
 	 * memory stays as long, and it counts towards nf_conntrack_max.
 	 */
 	CONN_SCAN_MS = 1000,
-	CONN_SLICE = 1024,	/* records looked at at once, at least, */
+	CONN_SLICE = 1024,	/* records in one go, at least, */
 	CONN_SLICES = 8,	/* ... and in how many parts all of them are */
 	/* In which rounds what live flows have carried is added up. Who asks
 	 * for it has it done then.

@@ -15,7 +15,7 @@ enum {
 	FLOW_SCAN_MS = 2000,	/* how long one that is over may stay, */
 	FLOW_SCAN_QUIET_MS = 8000,	/* of many of which few are, */
 	FLOW_SCAN_FULL_MS = 50,	/* when others want its place */
-	FLOW_SLICE = 1024,	/* flows that are looked at at once, at least */
+	FLOW_SLICE = 1024,	/* flows in one go, at least, */
 	FLOW_SLICES = 8,	/* ... and in how many parts all of them are */
 	/* kn->flow_hurry: 0, somebody wants a place, or wanted it in vain. */
 	FLOW_HURRY = 1,
@@ -170,12 +170,15 @@ static void flow_table_enter(struct k8snet_net *kn, struct rhashtable *table)
 /* A part of a round through both tables. */
 static void flows_scan_slice(struct k8snet_net *kn, unsigned int left)
 {
-	unsigned int before;
+	unsigned int before, dead;
 
 	for (;;) {
 		before = left;
-		kn->flow_dead += flows_scan(kn, &kn->flow_iter, &left, false);
+		dead = flows_scan(kn, &kn->flow_iter, &left, false);
+		kn->flow_dead += dead;
 		kn->flow_seen += before - left;
+		if (dead > (before - left) / 8)
+			kn->flow_round_ms = FLOW_SCAN_MS;
 		if (!left)
 			return;
 		rhashtable_walk_exit(&kn->flow_iter);
@@ -200,24 +203,27 @@ static void flow_work(struct work_struct *work)
 {
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     flow_work.work);
-	unsigned int n = atomic_read(&kn->n_flows), dead, ms;
+	unsigned int n = atomic_read(&kn->n_flows), dead;
+	bool in_vain = false;
 
-	ms = n > FLOW_SLICE ? kn->flow_round_ms / FLOW_SLICES : FLOW_SCAN_MS;
 	if (xchg(&kn->flow_hurry, 0) == FLOW_HURRY) {	/* before it looks */
 		dead = flows_scan_table(kn, &kn->flows4, false) +
 		       flows_scan_table(kn, &kn->flows6, false);
 		/* One in vain is not to be followed by the next at once. */
-		if (dead < n / 8) {
+		in_vain = dead < n / 8;
+		if (in_vain)
 			cmpxchg(&kn->flow_hurry, 0, FLOW_HURRY_IN_VAIN);
-			ms = FLOW_SCAN_MS;
-		}
 	} else {
 		flows_scan_slice(kn, max_t(unsigned int, FLOW_SLICE,
 					   n / FLOW_SLICES + 1));
 	}
-	if (atomic_read(&kn->n_flows))
+	n = atomic_read(&kn->n_flows);
+	if (n)
 		queue_delayed_work(k8snet_wq, &kn->flow_work,
-				   msecs_to_jiffies(ms));
+				   msecs_to_jiffies(n <= FLOW_SLICE || in_vain ?
+						    FLOW_SCAN_MS :
+						    kn->flow_round_ms /
+						    FLOW_SLICES));
 }
 
 void k8snet_flow_flush(struct k8snet_net *kn)
