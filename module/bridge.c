@@ -95,6 +95,19 @@ bool k8snet_bridge_is_gateway(struct k8snet_net *kn,
 	return false;
 }
 
+/* All of a bridge. */
+static u64 bridge_flow_packets(const struct k8snet_bridge *br)
+{
+	u64 packets, bytes, sum = 0;
+	unsigned int kind;
+
+	for (kind = 0; kind < K8SNET_FLOW_STATS_NUM; kind++) {
+		k8snet_flow_stats_read(br->flow_stats[kind], &packets, &bytes);
+		sum += packets;
+	}
+	return sum;
+}
+
 u64 k8snet_bridge_flow_packets(struct k8snet_net *kn)
 {
 	const struct k8snet_bridge *br;
@@ -103,10 +116,8 @@ u64 k8snet_bridge_flow_packets(struct k8snet_net *kn)
 	mutex_lock(&kn->cfg_lock);
 	k8snet_flow_stats_read(kn->flow_stats, &packets, &bytes);
 	sum = packets + k8snet_stat_read(kn, K8SNET_STAT_FLOW_PACKETS);
-	list_for_each_entry(br, &kn->bridges, node) {
-		k8snet_flow_stats_read(br->flow_stats, &packets, &bytes);
-		sum += packets;
-	}
+	list_for_each_entry(br, &kn->bridges, node)
+		sum += bridge_flow_packets(br);
 	mutex_unlock(&kn->cfg_lock);
 	return sum;
 }
@@ -117,29 +128,53 @@ u64 k8snet_bridge_flow_packets(struct k8snet_net *kn)
 static void bridge_get_stats64(struct net_device *dev,
 			       struct rtnl_link_stats64 *stats)
 {
+	const struct k8snet_bridge *br = k8snet_bridge_priv(dev);
+	unsigned int kind;
 	u64 packets, bytes;
 
 	dev_get_tstats64(dev, stats);
-	k8snet_flow_stats_read(k8snet_bridge_priv(dev)->flow_stats, &packets,
-			       &bytes);
-	stats->rx_packets += packets;
-	stats->rx_bytes += bytes;
-	stats->tx_packets += packets;
-	stats->tx_bytes += bytes;
+	for (kind = 0; kind < K8SNET_FLOW_STATS_NUM; kind++) {
+		k8snet_flow_stats_read(br->flow_stats[kind], &packets, &bytes);
+		if (kind != K8SNET_FLOW_STATS_TX) {
+			stats->rx_packets += packets;
+			stats->rx_bytes += bytes;
+		}
+		if (kind != K8SNET_FLOW_STATS_RX) {
+			stats->tx_packets += packets;
+			stats->tx_bytes += bytes;
+		}
+	}
+}
+
+static void flow_stats_free(struct k8snet_bridge *br)
+{
+	unsigned int kind;
+
+	for (kind = 0; kind < K8SNET_FLOW_STATS_NUM; kind++)
+		free_percpu(br->flow_stats[kind]);
 }
 
 static int bridge_init(struct net_device *dev)
 {
 	struct k8snet_bridge *br = k8snet_bridge_priv(dev);
+	unsigned int kind;
 
-	br->flow_stats = netdev_alloc_pcpu_stats(struct k8snet_flow_stats);
-	return br->flow_stats ? 0 : -ENOMEM;
+	for (kind = 0; kind < K8SNET_FLOW_STATS_NUM; kind++) {
+		br->flow_stats[kind] =
+			netdev_alloc_pcpu_stats(struct k8snet_flow_stats);
+		if (!br->flow_stats[kind]) {
+			flow_stats_free(br);
+			memset(br->flow_stats, 0, sizeof(br->flow_stats));
+			return -ENOMEM;
+		}
+	}
+	return 0;
 }
 
 /* priv_destructor */
 static void bridge_free(struct net_device *dev)
 {
-	free_percpu(k8snet_bridge_priv(dev)->flow_stats);
+	flow_stats_free(k8snet_bridge_priv(dev));
 }
 
 static const struct net_device_ops bridge_netdev_ops = {
@@ -306,7 +341,7 @@ static void bridge_dellink(struct net_device *dev, struct list_head *head)
 	struct k8snet_bridge *br = k8snet_bridge_priv(dev);
 	struct k8snet_net *kn = br->kn;
 	struct k8snet_port *port, *tmp;
-	u64 packets, bytes;
+	u64 packets;
 
 	ASSERT_RTNL();
 	br->dead = true;
@@ -320,7 +355,7 @@ static void bridge_dellink(struct net_device *dev, struct list_head *head)
 	/* Nobody finds a flow that leads here any more, so that this is all
 	 * it has carried but for packets that are on their way right now.
 	 */
-	k8snet_flow_stats_read(br->flow_stats, &packets, &bytes);
+	packets = bridge_flow_packets(br);
 	local_bh_disable();
 	k8snet_stat_add(kn, FLOW_PACKETS, packets);
 	local_bh_enable();

@@ -14,6 +14,14 @@
 
 enum { K8SNET_LLADDR_BUCKETS = 256 };	/* a power of two */
 
+/* What packets of known flows count as, which pass the bridge by. */
+enum k8snet_flow_stats_kind {
+	K8SNET_FLOW_STATS_BOTH,		/* from a pod, to one or a pod route */
+	K8SNET_FLOW_STATS_RX,		/* from a pod to the outside */
+	K8SNET_FLOW_STATS_TX,		/* from elsewhere */
+	K8SNET_FLOW_STATS_NUM
+};
+
 /* netdev_priv() of a pod bridge. */
 struct k8snet_bridge {
 	struct net_device *dev;
@@ -36,7 +44,7 @@ struct k8snet_bridge {
 	/* From newlink until the device is freed, a grace period after no
 	 * flow that names it is current any more.
 	 */
-	struct k8snet_flow_stats __percpu *flow_stats;
+	struct k8snet_flow_stats __percpu *flow_stats[K8SNET_FLOW_STATS_NUM];
 };
 
 struct k8snet_bridge_addr {

@@ -55,8 +55,9 @@ static bool replies_go_astray(struct k8snet_net *kn,
 /*
  * What the node's own process sends has the address that goes with the route to
  * the virtual address, the default route for one. A pod of another node answers
- * to it, by which it may not reach this node: one that has several networks has
- * the address there that "node set ip" or its default says.
+ * to it, and may not reach this node by it where the nodes have several
+ * networks: if it is neither the one that "node set ip" or its default says, nor
+ * the one that is used towards the pod's node.
  */
 static bool source_is_astray(struct k8snet_net *kn,
 			     const struct k8snet_decision *d)
@@ -64,11 +65,24 @@ static bool source_is_astray(struct k8snet_net *kn,
 	const struct k8snet_node_conf *node = rcu_dereference(kn->node);
 	const union nf_inet_addr *own =
 		&node->address[k8snet_family_index(d->family)];
+	union nf_inet_addr towards;
+	struct k8snet_route *r;
+	struct dst_entry *dst;
 
-	return !k8snet_addr_any(own) && !k8snet_addr_equal(own, &d->saddr) &&
-	       !k8snet_pod_lookup_rcu(kn, &d->ep->addr, d->family) &&
-	       k8snet_route_lookup_rcu(kn, &d->ep->addr, d->family) &&
-	       !k8snet_bridge_is_gateway(kn, &d->saddr, d->family);
+	if (k8snet_addr_any(own) || k8snet_addr_equal(own, &d->saddr) ||
+	    k8snet_bridge_is_gateway(kn, &d->saddr, d->family) ||
+	    k8snet_pod_lookup_rcu(kn, &d->ep->addr, d->family))
+		return false;
+	r = k8snet_route_lookup_rcu(kn, &d->ep->addr, d->family);
+	if (!r)
+		return false;
+	local_bh_disable();	/* a dry run has it on */
+	dst = k8snet_route_dst(kn, r, &towards);
+	local_bh_enable();
+	if (!dst)
+		return false;
+	dst_release(dst);
+	return !k8snet_addr_equal(&towards, &d->saddr);
 }
 
 /*

@@ -116,13 +116,16 @@ static bool too_big(const struct sk_buff *skb, unsigned int mtu)
 }
 
 /* Is the device to finish the checksum of this very header? It may be that of
- * one further inside, of a tunnel that ends in the pods.
+ * one further inside, of a tunnel that ends in the pods; but then this one, too,
+ * if there is one and the packet is to be cut up.
  */
 static __always_inline bool csum_is_partial(const struct sk_buff *skb,
 					    const void *transport)
 {
 	return skb->ip_summed == CHECKSUM_PARTIAL &&
-	       likely(skb_checksum_start(skb) == transport);
+	       (likely(skb_checksum_start(skb) == transport) ||
+		(skb_is_gso(skb) && skb_shinfo(skb)->gso_type &
+				    SKB_GSO_UDP_TUNNEL_CSUM));
 }
 
 /* One checksum field of the transport header. See
@@ -153,7 +156,9 @@ static __always_inline void skb_csum_update(struct sk_buff *skb,
 {
 	if (likely(skb->ip_summed != CHECKSUM_COMPLETE))
 		return;
-	if (family == NFPROTO_IPV4)
+	if (!f->peer)
+		skb_forward_csum(skb);	/* as whatever is sent out again */
+	else if (family == NFPROTO_IPV4)
 		skb->csum = csum_sub(skb->csum, f->addr_diff);
 	else
 		skb->csum = csum_sub(skb->csum, (__force __wsum)htons(1));
@@ -420,6 +425,13 @@ static void output_hop_slow(struct k8snet_net *kn, struct sk_buff *skb,
 	k8snet_forward_to_node(f->route, skb);
 }
 
+/* For queueing disciplines and VLANs, as ip_forward() does. */
+static noinline void priority_set(const struct net *net, struct sk_buff *skb)
+{
+	if (READ_ONCE(net->ipv4.sysctl_ip_fwd_update_priority))
+		skb->priority = rt_tos2priority(ip_hdr(skb)->tos);
+}
+
 static __always_inline unsigned int l4_len(u8 proto)
 {
 	return proto == IPPROTO_TCP ? sizeof(struct tcphdr) :
@@ -466,6 +478,8 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 		output_pod(skb, f);
 		return K8SNET_FLOW_POD;
 	}
+	if (family == NFPROTO_IPV4 && unlikely(ip_hdr(skb)->tos))
+		priority_set(kn->net, skb);
 	if (likely(n))
 		output_hop(skb, f, n);
 	else

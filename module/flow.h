@@ -44,7 +44,7 @@ struct k8snet_flow_key6 {
 };
 
 /* A bridge's packets of known flows, which it neither received nor sent
- * itself; each counts as both (bridge.c).
+ * itself (bridge.c).
  */
 struct k8snet_flow_stats {
 	u64_stats_t packets, bytes;
@@ -101,6 +101,9 @@ struct k8snet_flow {
 
 	u64 packets, bytes;		/* of one CPU at a time, mostly; two at
 					 * once may lose a count
+					 */
+	u64 shown;			/* packets, when one was shown to the
+					 * stack; to the outside
 					 */
 	/* To a node: the route it goes by, and the next hop on that. To the
 	 * outside: no route, and the next hop.

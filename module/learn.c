@@ -280,6 +280,7 @@ bool k8snet_flow_hop_current(struct k8snet_net *kn, const struct k8snet_flow *f)
 static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 {
 	struct flow_hop hop;
+	u64 packets;
 
 	if (f->peer || f->route)
 		return false;
@@ -288,9 +289,14 @@ static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 		return false;
 	WRITE_ONCE(f->refresh, jiffies + HZ);
 	/* Where answers are nothing but acknowledgements, conntrack, which sees
-	 * few of them, takes data for unacknowledged and keeps it for minutes.
+	 * few of them, takes data for unacknowledged, and has just said so in
+	 * its timeout. It is right if there was nothing to see but this packet:
+	 * one that is sent again and again, to somebody who is gone.
 	 */
-	k8snet_flow_prolong(f);
+	packets = READ_ONCE(f->packets);
+	if (packets != f->shown)
+		k8snet_flow_prolong(f);
+	WRITE_ONCE(f->shown, packets);
 	return true;
 }
 
@@ -366,6 +372,14 @@ static bool flow_to_outside(struct k8snet_flow *f, struct dst_entry *dst)
 	return true;
 }
 
+static enum k8snet_flow_stats_kind
+stats_kind(const struct k8snet_flow_way *way)
+{
+	if (!way->from)
+		return K8SNET_FLOW_STATS_TX;
+	return way->dst ? K8SNET_FLOW_STATS_RX : K8SNET_FLOW_STATS_BOTH;
+}
+
 /* Sets every member but the table's and those that only the other kind of way
  * has: what is zeroed here is paid for by each new connection.
  */
@@ -381,11 +395,13 @@ bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
 	f->check_lladdr = way->from && READ_ONCE(way->from->port->antispoof);
 	f->ct = ct;
 	f->refresh = jiffies + HZ;
-	f->stats = way->br ? way->br->flow_stats : kn->flow_stats;
+	f->stats = way->br ? way->br->flow_stats[stats_kind(way)] :
+			     kn->flow_stats;
 	f->acct = acct ? (void *)&acct->counter[way->dir] : NULL;
 	f->seq_end = 0;
 	f->packets = 0;
 	f->bytes = 0;
+	f->shown = 0;
 	flow_set_tuples(f, &ct->tuplehash[way->dir].tuple,
 			&ct->tuplehash[!way->dir].tuple, way->iif);
 	if (f->check_lladdr)
