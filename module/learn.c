@@ -413,12 +413,15 @@ bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
 	return flow_to_outside(f, way->dst);
 }
 
+/* Of a service, and by this node both ways: its source was translated, too. Else
+ * what comes back is for a pod, whose bridge is gone if it leaves otherwise.
+ */
 static bool is_of_service(struct k8snet_net *kn, const struct nf_conn *ct)
 {
 	const struct nf_conntrack_tuple *t =
 		&ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple;
 
-	return ct->status & IPS_DST_NAT &&
+	return (ct->status & IPS_NAT_MASK) == IPS_NAT_MASK &&
 	       k8snet_frontend_lookup_rcu(kn, &t->dst.u3, nf_ct_l3num(ct),
 					  nf_ct_protonum(ct), t->dst.u.all);
 }
