@@ -6,7 +6,8 @@ Breaks a copy of the sources in one place, as mutants.txt of this directory
 says, and runs the test that has to notice it: the test must fail, and nothing
 else (a copy that does not compile, or a VM that dies, shows nothing). With
 TEST..., only the mutants of those tests. The last line is
-"N passed, N failed, N skipped", counting mutants.
+"N passed, N failed, N skipped", counting mutants. With --texts nothing is run:
+says which mutants do not fit the sources any more, for "make static".
 
 mutants.txt is blocks of lines, parted by empty ones; "#" begins a comment:
 
@@ -82,8 +83,26 @@ def verdict(mutant):
     return None
 
 
+def stale(one, top=TOP):
+    """None, or why the mutant cannot be made."""
+    with open(f"{top}/{one['file']}", encoding="utf-8") as file:
+        count = file.read().count("".join(line + "\n" for line in one["-"]))
+    return None if count == 1 else \
+        f"the text is {count} times in {one['file']}"
+
+
+def texts():
+    """Of all mutants."""
+    bad = [f"{one['test']}: {one['what']}: {stale(one)}"
+           for one in blocks(HERE + "/mutants.txt") if stale(one)]
+    print("\n".join(bad), end="\n" if bad else "")
+    sys.exit(1 if bad else 0)
+
+
 def main():
     """All of it."""
+    if sys.argv[1:] == ["--texts"]:
+        texts()
     wanted = [name.partition(".")[0] for name in sys.argv[1:]]
     mutants = [one for one in blocks(HERE + "/mutants.txt")
                if not wanted or one["test"] in wanted]
@@ -96,8 +115,8 @@ def main():
         old = "".join(line + "\n" for line in one["-"])
         new = "".join(line + "\n" for line in one["+"])
         print(f"     {one['test']}: {one['what']}", flush=True)
-        wrong = f"the text is {text.count(old)} times in {one['file']}"
-        if text.count(old) == 1:
+        wrong = stale(one, TREE)
+        if not wrong:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text.replace(old, new))
             wrong = verdict(one)
@@ -110,4 +129,5 @@ def main():
     sys.exit(1 if bad or not mutants else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -203,6 +203,7 @@ run_text()
 	done < <(files)
 	# shellcheck disable=SC2046 # a list
 	! grep -nE '(TODO|FIXME|XXX)\b' $(files 'module/*' 'tool/*' 'uapi/*') || bad=1
+	"$TOP/selftests/mutants/mutants.py" --texts || bad=1
 	return $bad
 }
 
