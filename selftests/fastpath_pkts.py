@@ -17,8 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 import frame
 from flowlib import Bed, Capture, Pair, arrive, carried, close, known, \
     lost, pairs_of, past
-from svclib import IP_MTU, IPV6_MTU, PMTUDISC_DO, PMTUDISC_DONT, SLOW, Tap, \
-    check, expect, have, pattern
+from svclib import SLOW, Tap, check, expect, have, pattern
 
 have("ethtool", "ip")
 tap = Tap()
@@ -103,21 +102,7 @@ def narrow(ns, dev, where):
     c[ns].ip(f"link set {dev} mtu 1300")
     try:
         for pair in pairs:
-            if pair.transport == "tcp":
-                pair.one(True, 100000)
-                continue
-            # Not to be fragmented: an error that says how much may be sent.
-            pair.discover(PMTUDISC_DO)
-            pair.send(True, 1400)
-            pair.error(errno.EMSGSIZE)
-            level, name = (socket.IPPROTO_IPV6, IPV6_MTU) \
-                if pair.family == 6 else (socket.IPPROTO_IP, IP_MTU)
-            expect(pair.client.getsockopt(level, name), 1300, "MTU")
-            pair.silent()
-            pair.one(True, 1200)
-            # In pieces it arrives.
-            pair.discover(PMTUDISC_DONT)
-            pair.one(True, 1400)
+            pair.fits(1300)
         carried(c, pairs)
     finally:
         c[ns].ip(f"link set {dev} mtu 1500")

@@ -11,9 +11,9 @@ import socket
 import struct
 import time
 
-from svclib import IP_MTU_DISCOVER, IPV6_MTU_DISCOVER, Ask, Cluster, Failed, \
-    FASTPATH, K8SNETCTL, SLOW, check, conntrack, expect, gather, pattern, \
-    run, wait_for
+from svclib import IP_MTU, IP_MTU_DISCOVER, IPV6_MTU, IPV6_MTU_DISCOVER, \
+    PMTUDISC_DO, PMTUDISC_DONT, Ask, Cluster, Failed, FASTPATH, K8SNETCTL, \
+    SLOW, check, conntrack, expect, gather, pattern, run, wait_for
 
 SO_RCVBUFFORCE = 33
 MODES = ("auto", "established", "off")
@@ -239,6 +239,25 @@ class Pair:
             self.client.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, how)
         else:
             self.client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
+
+    def fits(self, mtu):
+        """By a way of that MTU, between 1,228 and 1,400, what is too long for
+        it arrives or is refused, as the client has asked for."""
+        if self.transport == "tcp":
+            self.one(True, 100000)
+            return
+        # Not to be fragmented: an error that says how much may be sent.
+        self.discover(PMTUDISC_DO)
+        self.send(True, 1400)
+        self.error(errno.EMSGSIZE)
+        level, name = (socket.IPPROTO_IPV6, IPV6_MTU) if self.family == 6 \
+            else (socket.IPPROTO_IP, IP_MTU)
+        expect(self.client.getsockopt(level, name), mtu, "MTU")
+        self.silent()
+        self.one(True, 1200)
+        # In pieces it arrives.
+        self.discover(PMTUDISC_DONT)
+        self.one(True, 1400)
 
     def error(self, number, timeout=3.0):
         """The client's socket gets that error."""
