@@ -420,7 +420,8 @@ static int frontends_parse(const struct genl_info *info, u8 proto,
 			       "too many frontends for one service");
 		return -E2BIG;
 	}
-	spec->frontends = kcalloc(count, sizeof(*spec->frontends), GFP_KERNEL_ACCOUNT);
+	spec->frontends = kcalloc(count, sizeof(*spec->frontends),
+				  GFP_KERNEL_ACCOUNT);
 	if (!spec->frontends)
 		return -ENOMEM;
 	nlmsg_for_each_attr(nla, info->nlhdr, GENL_HDRLEN, rem) {
@@ -459,7 +460,8 @@ static int ranges_parse(const struct genl_info *info,
 			       "too many source ranges for one service");
 		return -E2BIG;
 	}
-	spec->ranges = kcalloc(count, sizeof(*spec->ranges), GFP_KERNEL_ACCOUNT);
+	spec->ranges = kcalloc(count, sizeof(*spec->ranges),
+			       GFP_KERNEL_ACCOUNT);
 	if (!spec->ranges)
 		return -ENOMEM;
 	return k8snet_prefixes_parse(info->nlhdr,

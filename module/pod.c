@@ -259,7 +259,8 @@ struct k8snet_pod *k8snet_pod_create(struct k8snet_port *port,
 		pod->addr[i].key.addr = addr[i];
 		pod->addr[i].key.family = k8snet_family_of_index(i);
 	}
-	err = xa_alloc(&kn->pod_ids, &pod->id, pod, xa_limit_32b, GFP_KERNEL_ACCOUNT);
+	err = xa_alloc(&kn->pod_ids, &pod->id, pod, xa_limit_32b,
+		       GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_free;
 

@@ -399,7 +399,8 @@ static struct k8snet_route *route_create(struct k8snet_net *kn,
 	err = dst_cache_init(&r->dst_cache, GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_free;
-	err = xa_alloc(&kn->route_ids, &r->id, r, xa_limit_32b, GFP_KERNEL_ACCOUNT);
+	err = xa_alloc(&kn->route_ids, &r->id, r, xa_limit_32b,
+		       GFP_KERNEL_ACCOUNT);
 	if (err)
 		goto err_cache;
 	err = route_lens_add(kn, &r->prefix);

@@ -294,7 +294,8 @@ static struct k8snet_plan *plan_again(struct k8snet_net *kn,
 	struct k8snet_plan *plan;
 	unsigned int n = 0;
 
-	states = kvmalloc_array(svc->n_endpoints, sizeof(*states), GFP_KERNEL_ACCOUNT);
+	states = kvmalloc_array(svc->n_endpoints, sizeof(*states),
+				GFP_KERNEL_ACCOUNT);
 	if (!states)
 		return NULL;
 	list_for_each_entry(ep, &svc->endpoints, node)
