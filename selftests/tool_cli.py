@@ -311,9 +311,13 @@ def main():
     c = Cluster(nodes=2, pods=0)
     for node in c.nodes:
         run(K8SNETCTL, "-N", c[node].name, "flush")
+        # Silent ones: what they say of their own while the port has no pod yet
+        # would count as spoofed.
+        c[node].sysctl("ipv6/conf/default/disable_ipv6", 1)
         c[node].ip("".join(
             f"link add veth{n} type veth peer name peer{n} address "
-            f"02:00:00:00:01:0{n}\nlink set peer{n} addrgenmode none up\n" for n in range(2)))
+            f"02:00:00:00:01:0{n}\nlink set peer{n} up\n" for n in range(2)))
+        c[node].sysctl("ipv6/conf/default/disable_ipv6", 0)
     write = sys.argv[2] if sys.argv[1:2] == ["-w"] else None
     session(tap, c["w0"], write)
     if write:
