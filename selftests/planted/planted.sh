@@ -68,7 +68,7 @@ result()	# STATUS DESCRIPTION: with the run's output where it is not 0
 reported()	# MISTAKE PATTERN
 {
 	sed -n "/k8snet-test: begin $1/,/k8snet-test: begin/p" \
-		"$LOG/kernel.log" | tr -d '\r' | grep -qE -- "$2"
+		"$LOG/kernel.log" | tr -d '\r' | grep -E -- "$2" > /dev/null
 	result $? "$1 is reported"
 }
 
