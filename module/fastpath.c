@@ -445,8 +445,12 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 {
 	const unsigned int hlen = family == NFPROTO_IPV4 ?
 				  sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	const struct tcphdr *th = (void *)(skb_network_header(skb) + hlen);
 	struct neighbour *n = NULL;
 
+	/* Whoever takes the packet in the end. */
+	if (!tracked && f->proto == IPPROTO_TCP)
+		WRITE_ONCE(f->ack, ntohl(th->ack_seq));
 	if (unlikely(too_big(skb, f->mtu)))
 		return K8SNET_FLOW_MISS;
 	if (f->peer) {
@@ -465,8 +469,7 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 
 	/* The last that can turn out otherwise: it changes the connection. */
 	if (!tracked && f->proto == IPPROTO_TCP &&
-	    !tcp_track(kn, f, (void *)(skb_network_header(skb) + hlen),
-		       skb->len - hlen))
+	    !tcp_track(kn, f, th, skb->len - hlen))
 		return K8SNET_FLOW_MISS;
 
 	translate(skb, skb_network_header(skb), f, family);

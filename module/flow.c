@@ -3,6 +3,7 @@
 
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <net/tcp.h>
 #include <net/netfilter/nf_conntrack_core.h>
 #include <net/netfilter/nf_conntrack_l4proto.h>
 
@@ -113,6 +114,40 @@ static bool flow_is_dead(struct k8snet_net *kn, const struct k8snet_flow *f)
 		!k8snet_flow_tcp_carried(READ_ONCE(f->ct->proto.tcp.state)));
 }
 
+/*
+ * A sender that gets no answer sends again, and each time its flow looks alive.
+ * conntrack, which has not seen these segments, would give a connection with
+ * data that nobody acknowledges little time, not the days of one that is idle:
+ * the other end may be gone. So it gets that here, if the way back has been
+ * silent for so long that its next packet, which may be the answer, finds it due
+ * for a refresh and gives the connection its time again. If it does so now, it
+ * is not to be undone.
+ */
+static void flow_mind_silence(struct k8snet_net *kn, struct k8snet_flow *f)
+{
+	u32 timeout = READ_ONCE(f->ct->timeout), less, ack;
+	const struct k8snet_flow *back;
+	u64 packets;
+
+	if (f->proto != IPPROTO_TCP ||
+	    READ_ONCE(f->ct->proto.tcp.state) != TCP_CONNTRACK_ESTABLISHED)
+		return;
+	packets = READ_ONCE(f->packets);
+	if (packets == f->seen)
+		return;
+	f->seen = packets;
+	back = k8snet_flow_back(kn, f);
+	if (!back || time_before(jiffies, READ_ONCE(back->refresh)))
+		return;
+	ack = READ_ONCE(back->ack);
+	if (!ack || !after(READ_ONCE(f->seq_end), ack))
+		return;
+	less = nfct_time_stamp +
+	       READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[TCP_CONNTRACK_UNACK]);
+	if ((s32)(timeout - less) > 0)
+		cmpxchg(&f->ct->timeout, timeout, less);
+}
+
 /* Goes on with a walk through a table, by up to *@left flows, and takes out
  * those that are over; @all: all. Returns how many. The walk is at its end
  * where something is left of @left.
@@ -138,6 +173,8 @@ static unsigned int flows_scan(struct k8snet_net *kn,
 		if (all || flow_is_dead(kn, f)) {
 			k8snet_flow_remove(kn, f);
 			dead++;
+		} else {
+			flow_mind_silence(kn, f);
 		}
 		if (need_resched()) {
 			rhashtable_walk_stop(iter);

@@ -105,6 +105,8 @@ struct k8snet_flow {
 	u64 shown;			/* packets, when one was shown to the
 					 * stack; to the outside
 					 */
+	u64 seen;			/* packets, when flow_work() last looked */
+	u32 ack;			/* of TCP: the last that came; 0: none */
 	/* To a node: the route it goes by, and the next hop on that. To the
 	 * outside: no route, and the next hop.
 	 */
@@ -169,6 +171,11 @@ bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
  */
 bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 			  const struct k8snet_flow_way *way);
+/* The connection's other direction, if it is known and comes in where @f leaves.
+ * Context: RCU; @f is of the present generation.
+ */
+const struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
+					   const struct k8snet_flow *f);
 /* Puts it into the table, which owns it then. False: somebody else just has, or
  * its connection is over. Context: RCU, BH off; f->ct is confirmed.
  */

@@ -300,6 +300,31 @@ static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 	return true;
 }
 
+static struct k8snet_flow *flow_find(struct k8snet_net *kn,
+				     const struct nf_conn *ct, u8 dir, int iif)
+{
+	const struct nf_conntrack_tuple *in = &ct->tuplehash[dir].tuple;
+	struct k8snet_flow_key4 key4;
+	struct k8snet_flow_key6 key6;
+
+	if (nf_ct_l3num(ct) == NFPROTO_IPV4) {
+		key4 = key4_make(in, iif);
+		return k8snet_flow_lookup4(kn, &key4.src, key4.ports,
+					   key4.iif_proto);
+	}
+	key6 = key6_make(in, iif);
+	return k8snet_flow_lookup6(kn, &key6.src, key6.ports, key6.iif_proto);
+}
+
+const struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
+					   const struct k8snet_flow *f)
+{
+	const struct k8snet_flow *b = flow_find(kn, f->ct, !f->dir,
+						f->out->ifindex);
+
+	return b && b->ct == f->ct && b->gen == f->gen ? b : NULL;
+}
+
 /* Whatever goes to the stack all the same comes by here: fragments, or all of
  * a flow whose device has a queue or a program. It is not to cost an
  * allocation each.
@@ -307,20 +332,8 @@ static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 			  const struct k8snet_flow_way *way)
 {
-	const struct nf_conntrack_tuple *in = &ct->tuplehash[way->dir].tuple;
-	struct k8snet_flow_key4 key4;
-	struct k8snet_flow_key6 key6;
-	struct k8snet_flow *f;
+	struct k8snet_flow *f = flow_find(kn, ct, way->dir, way->iif);
 
-	if (nf_ct_l3num(ct) == NFPROTO_IPV4) {
-		key4 = key4_make(in, way->iif);
-		f = k8snet_flow_lookup4(kn, &key4.src, key4.ports,
-					key4.iif_proto);
-	} else {
-		key6 = key6_make(in, way->iif);
-		f = k8snet_flow_lookup6(kn, &key6.src, key6.ports,
-					key6.iif_proto);
-	}
 	if (!f)
 		return false;
 	if (f->gen == way->gen && f->ct == ct &&
@@ -402,6 +415,8 @@ bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
 	f->packets = 0;
 	f->bytes = 0;
 	f->shown = 0;
+	f->seen = 0;
+	f->ack = 0;
 	flow_set_tuples(f, &ct->tuplehash[way->dir].tuple,
 			&ct->tuplehash[!way->dir].tuple, way->iif);
 	if (f->check_lladdr)

@@ -4,6 +4,7 @@
 """conntrack tells the same truth with each setting of the fast path: states,
 timeouts, counters; and "conntrack -D" ends known flows.
 """
+import contextlib
 import os
 import re
 import socket
@@ -201,9 +202,38 @@ def ends():
             pair.close()
 
 
+SILENT = "add table inet t; add chain inet t o { type filter hook output " \
+    "priority 0; policy drop; }"
+UNACKNOWLEDGED = 300
+
+
+def unanswered(there):
+    """Data that nobody acknowledges leaves a connection little time"""
+    pairs = pairs_of(c, "local", "remote", transports=["tcp"])
+    carried(c, pairs)
+    with contextlib.ExitStack() as walls:
+        for pod in ("p01", "p10") if there else ("p00",):
+            walls.enter_context(firewall(c[pod], SILENT))
+        for pair in pairs:
+            pair.send(there)
+        for pair in pairs:
+            wait_for(f"{pair}: little time",
+                     lambda pair=pair: left(entry(pair)) <= UNACKNOWLEDGED, 15)
+    # Something new, since what is sent again waits longer and longer.
+    arrive(pairs, there)
+    for pair in pairs:
+        wait_for(f"{pair}: all the time",
+                 lambda pair=pair: left(entry(pair)) > 400000, 5)
+    close(pairs)
+
+
 for mode in MODES:
     with c.fastpath(mode):
         for func in truth, accounts, deleted, idle, ends:
             desc = " ".join(func.__doc__.split())
             tap.case(f"{desc}, with fastpath {mode}", func)
+        desc = unanswered.__doc__
+        tap.case(f"{desc}, with fastpath {mode}", unanswered, True)
+        tap.case(f"{desc}: the server's, with fastpath {mode}", unanswered,
+                 False)
 tap.end()
