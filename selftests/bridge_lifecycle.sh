@@ -8,6 +8,11 @@
 
 . "$(dirname "$0")/lib.sh"
 
+# Between packets of a flood, in seconds. All of them are ten, and are to leave
+# the processors time for what is done meanwhile, with instruments as well.
+PACE=$((5 * ${K8SNET_SLOW:-1}))
+PACE=$(printf %d.%02d $((PACE / 100)) $((PACE % 100)))
+
 pings()		# NAMESPACE ADDRESS
 {
 	in_ns "$1" ping -c 2 -i 0.05 -W 3 "$2"
@@ -51,7 +56,7 @@ flood()		# NAMESPACE ADDRESS...
 
 	shift
 	for a in "$@"; do
-		background "flood.$ns.$a" "$ns" ping -q -i 0.02 -s 1000 "$a"
+		background "flood.$ns.$a" "$ns" ping -q -i "$PACE" -s 1000 "$a"
 	done
 }
 
