@@ -350,14 +350,14 @@ counted()
 	local rx tx out before
 
 	before=$(stat_of "$node" to_pod)
-	rx=$(in_ns "$node" cat /sys/class/net/cnio0/statistics/rx_packets)
-	tx=$(in_ns "$node" cat /sys/class/net/cnio0/statistics/tx_packets)
+	rx=$(in_sys "$node" cnio0/statistics/rx_packets)
+	tx=$(in_sys "$node" cnio0/statistics/tx_packets)
 	in_ns "$pod1" ping -c 10 -i 0.02 10.200.0.3
 	out=$(stat_of "$node" to_pod)
 	[ $((out - before)) -ge 20 ] || fail "to_pod: $before, then $out"
-	[ "$(in_ns "$node" cat /sys/class/net/cnio0/statistics/rx_packets)" \
+	[ "$(in_sys "$node" cnio0/statistics/rx_packets)" \
 		-ge $((rx + 20)) ]
-	[ "$(in_ns "$node" cat /sys/class/net/cnio0/statistics/tx_packets)" \
+	[ "$(in_sys "$node" cnio0/statistics/tx_packets)" \
 		-ge $((tx + 20)) ]
 }
 run_test "what passes is counted" counted

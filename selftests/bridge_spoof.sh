@@ -34,7 +34,7 @@ frames()
 # What the node's stack gets from the bridge, in packets.
 arrived()
 {
-	in_ns "$node" cat /sys/class/net/cnio0/statistics/rx_packets
+	in_sys "$node" cnio0/statistics/rx_packets
 }
 
 # Each of the frames is dropped, counted as spoofed, and answered by nobody.

@@ -202,7 +202,7 @@ setup_ns()
 		ip netns add "$ns" || tap_bail "cannot make namespace $ns"
 		echo "$ns" >> "$NS_LIST"
 		printf -v "$name" %s "$ns"
-		ip netns exec "$ns" sysctl -qw \
+		in_ns "$ns" sysctl -qw \
 			net.ipv6.conf.all.accept_dad=0 \
 			net.ipv6.conf.default.accept_dad=0 \
 			net.ipv6.conf.default.router_solicitations=0
@@ -243,9 +243,20 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# Its network only: "ip netns exec" also makes a file system of its own with the
+# namespace's /sys, which takes longer than most commands.
 in_ns()		# NAMESPACE COMMAND [ARGUMENT...]
 {
-	ip netns exec "$@"
+	local ns=$1
+
+	shift
+	nsenter --net="/run/netns/$ns" -- "$@"
+}
+
+# What is in a file of /sys/class/net.
+in_sys()	# NAMESPACE FILE
+{
+	ip netns exec "$1" cat "/sys/class/net/$2"
 }
 
 # Starts a program that ends with the test at the latest; its id is in $PID,
@@ -255,7 +266,8 @@ background()	# NAME NAMESPACE COMMAND [ARGUMENT...]
 	local name=$1 ns=$2
 
 	shift 2
-	ip netns exec "$ns" "$@" > "$TMP/$name" 2>&1 &
+	# Not in_ns(), or PID would be that of a shell.
+	nsenter --net="/run/netns/$ns" -- "$@" > "$TMP/$name" 2>&1 &
 	PID=$!
 	echo "$PID" >> "$PID_LIST"
 }
@@ -374,13 +386,16 @@ serve()		# NAMESPACE NAME LISTEN...
 	}
 }
 
-# Asks a server; see client.py for options and output.
+# Asks a server; see ask.c for options and output. Where it is not in the PATH, as
+# for a test that is run by hand, it is made at first use.
+ASK=$(type -P ask || echo "$TMP/ask")
 ask()		# NAMESPACE [OPTION...] PROTO ADDR PORT
 {
 	local ns=$1
 
 	shift
-	ip netns exec "$ns" python3 -ES "$LIB_DIR/client.py" "$@"
+	[ -x "$ASK" ] || "${CC:-cc}" -O1 -o "$ASK" "$LIB_DIR/ask.c" || return
+	in_ns "$ns" "$ASK" "$@"
 }
 
 # --- the cluster of docs and demo --------------------------------------

@@ -197,9 +197,9 @@ no_address()
 	ip -n "$node" route add fd00:10:200::/64 dev pods0
 	ip -n "$node" route replace default via fe80::1 dev wan0
 	ip -n "$node" neigh replace fe80::1 dev wan0 \
-		lladdr "$(in_ns "$world" cat /sys/class/net/eth0/address)"
+		lladdr "$(in_sys "$world" eth0/address)"
 	ip -n "$pod" neigh replace fd00:10:200::1 dev eth0 \
-		lladdr "$(in_ns "$node" cat /sys/class/net/pods0/address)"
+		lladdr "$(in_sys "$node" pods0/address)"
 	ask "$pod" -t 1 udp $WORLD6 80 || rc=$?
 	ip -n "$pod" neigh del fd00:10:200::1 dev eth0
 	ip -n "$node" route del fd00:10:200::/64 dev pods0
