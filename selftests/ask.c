@@ -205,7 +205,7 @@ static int read_line(void)
 	return 0;
 }
 
-static int fetch(void)
+static int fetch_pattern(void)
 {
 	static uint8_t data[1 << 16];
 	char request[32];
@@ -231,7 +231,7 @@ static int fetch(void)
 	return 0;
 }
 
-static int put(void)
+static int send_pattern(void)
 {
 	char request[32], *verdict;
 	uint8_t *data;
@@ -263,9 +263,9 @@ static int ask_stream(void)
 	int rc;
 
 	if (get_size >= 0)
-		rc = fetch();
+		rc = fetch_pattern();
 	else if (put_size >= 0)
-		rc = put();
+		rc = send_pattern();
 	else
 		rc = send_all("who\n", 4) || read_line();
 	return rc ? -1 : getpeername(fd, &peer.sa, &len);
@@ -441,7 +441,7 @@ static bool ask(void)
 	return !rc && !strstr(note, "BAD");
 }
 
-static long number(const char *text)
+static long to_number(const char *text)
 {
 	char *end;
 	long value = strtol(text, &end, 10);
@@ -458,7 +458,7 @@ static void read_options(int argc, char **argv)
 	while ((c = getopt(argc, argv, "c:ki:t:p:b:s:d:g:u:DH:h")) != -1) {
 		switch (c) {
 		case 'c':
-			count = number(optarg);
+			count = to_number(optarg);
 			break;
 		case 'k':
 			keep = true;
@@ -470,22 +470,22 @@ static void read_options(int argc, char **argv)
 			timeout = atof(optarg);
 			break;
 		case 'p':
-			source_port = number(optarg);
+			source_port = to_number(optarg);
 			break;
 		case 'b':
 			source_addr = optarg;
 			break;
 		case 's':
-			size = number(optarg);
+			size = to_number(optarg);
 			break;
 		case 'd':
-			padding = number(optarg);
+			padding = to_number(optarg);
 			break;
 		case 'g':
-			get_size = number(optarg);
+			get_size = to_number(optarg);
 			break;
 		case 'u':
-			put_size = number(optarg);
+			put_size = to_number(optarg);
 			break;
 		case 'D':
 			dont_fragment = true;

@@ -163,6 +163,7 @@ def narrow():
         carried(pairs)
         W.ip(f"route add {PREFIX[family]} via {c.addr('out', family)} "
              "mtu lock 1300")
+        carried(pairs)      # known again, on a way that is too narrow
         for pair in pairs:
             pair.fits(1300)
         carried(pairs)
