@@ -148,17 +148,12 @@ def qemu_command(args, job, kernel, logs):
         "-M", "q35", "-smp", str(args.smp), "-m", str(args.memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
         "-kernel", image, "-initrd", job + "/initrd",
-        "-serial", f"file:{logs}/kernel.log",
+        "-append", words, "-serial", f"file:{logs}/kernel.log",
         "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     if accel == "kvm":
         command += ["-accel", "kvm", "-cpu", "host"]
     else:
-        # The emulated processors' time stamps are one clock, which the kernel
-        # does not believe without being told: it would ask the HPET each time,
-        # an access to a device that only one processor makes at once.
-        words += " tsc=reliable"
         command += ["-accel", args.tcg, "-cpu", "max,la57=off"]
-    command += ["-append", words]
     for name in ("verdict", "out"):
         command += ["-chardev", f"file,id={name},path={logs}/{name}",
                     "-device", f"virtserialport,chardev={name},name={name}"]
