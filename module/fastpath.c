@@ -34,7 +34,10 @@ void k8snet_flow_prolong(const struct k8snet_flow *f)
 				    [UDP_CT_REPLIED]);
 	else
 		return;
-	WRITE_ONCE(ct->timeout, nfct_time_stamp + timeout);
+	/* After f->refresh, for flow_mind_silence(): who sees the new time sees
+	 * that the flow has been looked at.
+	 */
+	smp_store_release(&ct->timeout, nfct_time_stamp + timeout);
 }
 
 /*

@@ -125,7 +125,8 @@ static bool flow_is_dead(struct k8snet_net *kn, const struct k8snet_flow *f)
  */
 static void flow_mind_silence(struct k8snet_net *kn, struct k8snet_flow *f)
 {
-	u32 timeout = READ_ONCE(f->ct->timeout), less, ack;
+	/* Before back->refresh. Pairs with k8snet_flow_prolong(). */
+	u32 timeout = smp_load_acquire(&f->ct->timeout), less, ack;
 	const struct k8snet_flow *back;
 	u64 packets;
 
