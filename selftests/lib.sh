@@ -243,8 +243,8 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Its network only: "ip netns exec" also makes a file system of its own with the
-# namespace's /sys, which takes longer than most commands.
+# Its network only: "ip netns exec" also mounts the namespace's /sys, which hardly
+# any command looks at.
 in_ns()		# NAMESPACE COMMAND [ARGUMENT...]
 {
 	local ns=$1

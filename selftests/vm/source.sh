@@ -37,8 +37,7 @@ skip()
 
 # KASAN, UBSAN and KCSAN watch the networking, and what of the core and the library
 # handles objects of ours (locks, timers, work, RCU, tables), but not what has
-# nothing to do with us, nor what instruments spend their own time in: a kernel
-# is built, boots, and starts a program in half the time.
+# nothing to do with us, nor what instruments spend their own time in.
 watch_less()	# DIR
 {
 	local d=$1 f
