@@ -15,7 +15,7 @@ import threading
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from flowlib import MODES, Flow, listed, past
+from flowlib import MODES, PORTS, Flow, listed, past
 from svclib import Cluster, FASTPATH, Tap, ask, check, conntrack, expect, \
     have, pattern, wait_for
 
@@ -143,6 +143,7 @@ def connect(where, family, pod="p01"):
     listener.listen(8)
     sock = c["p00"].socket(kind, socket.SOCK_STREAM)
     sock.settimeout(10)
+    sock.bind(("", next(PORTS)))
     sock.connect((VIP[where, family], 90))
     peer, _ = listener.accept()
     peer.settimeout(10)

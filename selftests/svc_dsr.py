@@ -141,8 +141,8 @@ def remembered(t, family):
     one.keep = True
     gather([one])
     lines = [line for line in conntrack(
-        t.c["w0"], "-f", f"ipv{family}", "-p", "tcp", "--orig-port-src",
-        str(one.sock.getsockname()[1]))]
+        t.c["w0"], "-f", f"ipv{family}", "-p", "tcp", "-d", one.addr,
+        "--orig-port-src", str(one.sock.getsockname()[1]))]
     one.sock.close()
     check(len(lines) == 1 and int(lines[0].split()[2]) > 200, str(lines))
 

@@ -174,8 +174,8 @@ def reschedule(t, family, proto):
     sport = one.sock.getsockname()[1]
     t.c.everywhere(f"svc set {name} ep {t.ep('p01', family)}\n")
     entries = t.c["w0"].run("conntrack", "-L", "-f", f"ipv{family}", "-p",
-                            proto, "--orig-port-src", str(sport),
-                            status=None).out
+                            proto, "-d", one.addr, "--orig-port-src",
+                            str(sport), status=None).out
     expect(entries, "", "entries left")
     if proto == "tcp":
         again = Ask(t.c["p00"], proto, one.addr, one.dport, sock=one.sock)

@@ -4,6 +4,7 @@ know whether they are known, and the settings of the fast path.
 """
 import contextlib
 import errno
+import itertools
 import json
 import re
 import select
@@ -90,16 +91,23 @@ def past(grown, least, what="packets past the stack", mode=FASTPATH):
         check(grown >= least, f"{grown} {what}, wanted {least} or more")
 
 
+# Source ports of flows. By its port a flow is told from all others, while the
+# kernel would give the same one to flows to different addresses.
+PORTS = itertools.count(10000)
+
+
 class Flow:
     """One client socket that asks again and again."""
 
     def __init__(self, ns, transport, addr, port):
         self.args = (ns, transport, addr, port)
+        self.sport = next(PORTS)
         self.sock = None
 
     def ask(self, payload=b"who\n", timeout=3.0):
         """The server's name, or the error."""
-        one = Ask(*self.args, sock=self.sock, payload=payload)
+        one = Ask(*self.args, sport=self.sport, sock=self.sock,
+                  payload=payload)
         one.keep = True
         gather([one], timeout)
         self.sock = one.sock
@@ -113,7 +121,7 @@ class Flow:
 
     def port(self):
         """The client's port."""
-        return self.sock.getsockname()[1]
+        return self.sport
 
     def close(self):
         """Over."""
@@ -139,6 +147,7 @@ class Pair:
         server.bind((c.addr(self.pod, family), 8090))
         self.client = c[client].socket(af, kind)
         self.client.settimeout(10 * SLOW)
+        self.client.bind(("", next(PORTS)))
         self.addr = (c.vip[where, family], 90) if where in c.places else \
             (c.addr(where, family), 8090)
         if transport == "tcp":
