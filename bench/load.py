@@ -10,7 +10,7 @@ from datapath import timed, write
 COUNTS = {"iptables": 1000, "nftables": 1000, "ipvs": 10000}
 COUNT = 10000
 WARM = {
-    "iptables": ("iptables-legacy-restore", "--test", "{path}"),
+    "iptables": ("iptables-legacy-restore", "--noflush", "--test", "{path}"),
     "nftables": ("nft", "-c", "-f", "{path}"),
     "ipvs": ("ipvsadm", "-Ln"),
     "k8snet": ("k8snetctl", "svc", "list"),
