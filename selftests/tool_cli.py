@@ -305,6 +305,16 @@ def batches(tap, ns):
     tool(ns, ["flush"])
 
 
+def escapes(tap, ns):
+    """Escapes of a batch's words."""
+    def nul():
+        expect(tool(ns, ["-b", "-"], 'svc add "a\\x00b"\n'),
+               (2, "", "k8snetctl: stdin:1: a NUL byte\n"))
+        expect(json.loads(tool(ns, ["-j", "svc", "list"])[1]), [], "services")
+
+    tap.case("batch: a NUL byte written as an escape cannot be read", nul)
+
+
 def main():
     """The test."""
     tap = Tap()
@@ -325,6 +335,7 @@ def main():
     round_trip(tap, c["w0"], c["w1"])
     monitor(tap, c["w0"])
     batches(tap, c["w0"])
+    escapes(tap, c["w0"])
     tap.end()
 
 

@@ -50,7 +50,10 @@ static int split(char *line, struct words *words, struct why *why)
 				quote = quote ? '\0' : *p;
 				p++;
 			} else if (*p == '\\' && quote == '"' && p[1]) {
-				p += 1 + unescape(p + 1, out++);
+				p += 1 + unescape(p + 1, out);
+				/* It would end the word before its end. */
+				if (!*out++)
+					return why_fail(why, "a NUL byte");
 			} else if (*p == '\\' && !quote && p[1]) {
 				*out++ = p[1];
 				p += 2;
