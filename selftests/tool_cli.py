@@ -315,6 +315,34 @@ def escapes(tap, ns):
     tap.case("batch: a NUL byte written as an escape cannot be read", nul)
 
 
+def nested(tap, ns):
+    """apply as a line of a batch."""
+    path = "/run/k8snet-test-nested.json"
+    tool(ns, ["flush"])
+    with open(path, "w", encoding="utf-8") as file:
+        file.write('{"services": [{"name": "of-file"}]}')
+
+    def applies(before, behind, wanted):
+        expect(tool(ns, ["flush"])[0], 0, "flush")
+        status, _, err = tool(ns, ["--force", "-b", "-"], "svc add x\n" +
+                              before + f"apply {path}\n" + behind +
+                              "svc add y\n")
+        expect((status, err), wanted)
+        out = json.loads(tool(ns, ["-j", "svc", "list"])[1])
+        expect([s["name"] for s in out], ["of-file", "y"], "services")
+
+    twice = "svc add of-file\n"
+    for what, before, behind, wanted in (
+            ("nothing", "", "", (0, "")),
+            ("a line before it", "svc del nope\n", "",
+             (1, "k8snetctl: stdin:2: no such service\n")),
+            ("a line behind it", "", twice,
+             (1, "k8snetctl: stdin:3: service exists already\n"))):
+        tap.case(f"batch: apply with --force, {what} refused", applies,
+                 before, behind, wanted)
+    tool(ns, ["flush"])
+
+
 def main():
     """The test."""
     tap = Tap()
@@ -336,6 +364,7 @@ def main():
     monitor(tap, c["w0"])
     batches(tap, c["w0"])
     escapes(tap, c["w0"])
+    nested(tap, c["w0"])
     tap.end()
 
 

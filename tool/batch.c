@@ -125,6 +125,7 @@ int batch_run(const char *file, bool force)
 {
 	bool from_stdin = !strcmp(file, "-");
 	struct requests requests = { 0 };
+	struct knl_batch outer;
 	struct request *req;
 	int ret, failed = 0;
 	FILE *f;
@@ -139,7 +140,7 @@ int batch_run(const char *file, bool force)
 		fclose(f);
 
 	if (!ret) {
-		knl_batch_begin(force);
+		outer = knl_batch_begin(force);
 		LIST_FOR_EACH(req, &requests) {
 			if (request_run(req)) {
 				failed = 1;
@@ -147,7 +148,7 @@ int batch_run(const char *file, bool force)
 					break;
 			}
 		}
-		if (!knl_batch_end() || failed)
+		if (!knl_batch_end(outer) || failed)
 			ret = STATUS_REFUSED;
 	}
 	LIST_FOR_EACH(req, &requests)

@@ -54,11 +54,11 @@ static int parse_apply(struct request *req, struct args *args, struct why *why)
 
 static int plan_run(struct plan *plan, bool verbose)
 {
+	struct knl_batch outer = knl_batch_begin(false);
 	struct where here = where;
 	struct request *req;
 	bool ok = true;
 
-	knl_batch_begin(false);
 	LIST_FOR_EACH(req, plan) {
 		if (verbose)
 			request_print(stdout, req);
@@ -69,7 +69,7 @@ static int plan_run(struct plan *plan, bool verbose)
 		if (!ok)
 			break;
 	}
-	ok &= knl_batch_end();
+	ok &= knl_batch_end(outer);
 	where = here;
 	return ok ? STATUS_OK : STATUS_REFUSED;
 }

@@ -65,7 +65,7 @@ struct queued {
 };
 
 static struct {
-	bool active, keep_going, stopped, failed;
+	struct knl_batch batch;
 	char *buf;
 	size_t len;
 	unsigned int n;
@@ -333,7 +333,7 @@ static int sync_queue(void)
 {
 	if (queue.n)
 		send_queue();
-	return queue.stopped ? -ECANCELED : 0;
+	return queue.batch.stopped ? -ECANCELED : 0;
 }
 
 int knl_read(enum knl_bus bus, struct nl_msg *msg, knl_answer_fn *answer,
@@ -400,20 +400,27 @@ out_free:
 
 /* The queue of a batch */
 
-void knl_batch_begin(bool keep_going)
+struct knl_batch knl_batch_begin(bool keep_going)
 {
-	queue.active = true;
-	queue.keep_going = keep_going;
-	queue.stopped = false;
-	queue.failed = false;
+	struct knl_batch outer;
+
+	/* What is queued belongs to the outer one. */
+	sync_queue();
+	outer = queue.batch;
+	queue.batch.active = true;
+	queue.batch.keep_going = keep_going;
+	queue.batch.failed = false;
+	return outer;
 }
 
-bool knl_batch_end(void)
+bool knl_batch_end(struct knl_batch outer)
 {
+	bool done;
+
 	sync_queue();
-	queue.active = false;
-	queue.stopped = false;
-	return !queue.failed;
+	done = !queue.batch.failed;
+	queue.batch = outer;
+	return done;
 }
 
 static struct queued *queue_find(uint32_t seq)
@@ -482,8 +489,8 @@ static int send_queue(void)
 		err = collect_acks(conn);
 	if (err) {
 		report_error(&queue.v[0].where, err, NULL);
-		queue.failed = true;
-		queue.stopped = true;
+		queue.batch.failed = true;
+		queue.batch.stopped = true;
 	}
 	for (i = 0; !err && i < queue.n; i++) {
 		struct queued *q = &queue.v[i];
@@ -491,10 +498,10 @@ static int send_queue(void)
 		if (!q->error)
 			continue;
 		report_error(&q->where, q->error, q->text);
-		queue.failed = true;
-		if (!queue.keep_going) {
+		queue.batch.failed = true;
+		if (!queue.batch.keep_going) {
 			take_back(conn, i + 1);
-			queue.stopped = true;
+			queue.batch.stopped = true;
 			break;
 		}
 	}
@@ -505,7 +512,7 @@ static int send_queue(void)
 	}
 	queue.n = 0;
 	queue.len = 0;
-	return queue.stopped ? -ECANCELED : 0;
+	return queue.batch.stopped ? -ECANCELED : 0;
 }
 
 int knl_change(struct nl_msg *msg, struct nl_msg *undo, unsigned int flags)
@@ -521,18 +528,18 @@ int knl_change(struct nl_msg *msg, struct nl_msg *undo, unsigned int flags)
 	}
 	nlh = nlmsg_hdr(msg);
 	len = NLMSG_ALIGN(nlh->nlmsg_len);
-	if (!queue.active || flags & (NL_QUIET | NL_NOW) ||
+	if (!queue.batch.active || flags & (NL_QUIET | NL_NOW) ||
 	    len > QUEUE_BYTES) {
 		if (undo)
 			nlmsg_free(undo);
 		return knl_talk(NL_BUS_K8SNET, msg, NULL, NULL, flags);
 	}
 
-	if (queue.n && ((!undo && !queue.keep_going) ||
+	if (queue.n && ((!undo && !queue.batch.keep_going) ||
 			queue.n == QUEUE_MSGS ||
 			queue.len + len > QUEUE_BYTES))
 		send_queue();
-	if (queue.stopped) {
+	if (queue.batch.stopped) {
 		if (undo)
 			nlmsg_free(undo);
 		nlmsg_free(msg);

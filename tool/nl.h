@@ -20,10 +20,17 @@ void knl_close(void);
  * the queue first. Without @keep_going the first refusal ends the batch:
  * everything after it answers -ECANCELED, and changes that had left in one
  * message with the refused one are taken back.
+ *
+ * A batch may be inside of another one, which goes on behind it as it was.
  */
-void knl_batch_begin(bool keep_going);
+struct knl_batch {
+	bool active, keep_going, stopped, failed;
+};
+
+/* Answers what end is to be given: the batch that this one is inside of. */
+struct knl_batch knl_batch_begin(bool keep_going);
 /* Answers whether all was done. */
-bool knl_batch_end(void);
+bool knl_batch_end(struct knl_batch outer);
 
 enum {
 	NL_FORCE	= 1 << 0,	/* what is absent already is deleted */
