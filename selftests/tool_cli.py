@@ -343,6 +343,56 @@ def nested(tap, ns):
     tool(ns, ["flush"])
 
 
+def undone(tap, ns):
+    """What a restore that is refused takes away again."""
+    path = "/run/k8snet-test-undone.json"
+    tool(ns, ["flush"])
+    tool(ns, ["bridge", "add", "cnio0", "addr", "10.200.0.1/24"])
+    tool(ns, ["svc", "add", "holder", "vip", "10.32.0.1:80/tcp"])
+    before = json.loads(state(ns))["node"]
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({
+            "node": dict(before, **{"nodeport-range": "30000-30999"}),
+            "pods": [{"addr": "10.200.0.2", "port": "veth0"}],
+            "masq": [{"cidr": "10.200.0.0/16"}],
+            "services": [{"name": "first", "vip": "10.32.0.2:80/tcp"},
+                         {"name": "taken", "vip": "10.32.0.1:80/tcp"}],
+        }, file)
+
+    # It stands still where it says what was refused: nobody reads that yet.
+    def meanwhile():
+        read, write = os.pipe()
+        os.set_blocking(write, False)
+        try:
+            while True:
+                os.write(write, bytes(4096))
+        except BlockingIOError:
+            os.set_blocking(write, True)
+        with subprocess.Popen([K8SNETCTL, "-N", ns.name, "restore", path],
+                              stderr=write) as child:
+            os.close(write)
+            with open(read, "rb") as err:
+                wait_for("what restore makes", lambda: not tool(
+                    ns, ["svc", "show", "first"])[0])
+                for words in ("svc add other", "masq add 10.9.0.0/16",
+                              "port add veth1 bridge cnio0",
+                              "node set name other"):
+                    expect(tool(ns, words.split()), (0, "", ""), words)
+                said = err.read().lstrip(b"\0").decode()
+        expect(child.returncode, 1, "status")
+        check("svc add taken: " in said, said)
+        now = json.loads(state(ns))
+        expect([s["name"] for s in now["services"]], ["holder", "other"],
+               "services")
+        expect([m["cidr"] for m in now["masq"]], ["10.9.0.0/16"], "masq")
+        expect(now["pods"], [], "pods")
+        expect([p["name"] for p in now["ports"]], ["veth1"], "ports")
+        expect(now["node"], dict(before, name="other"), "the node's settings")
+
+    tap.case("restore: takes back what it made and nobody else's", meanwhile)
+    tool(ns, ["flush"])
+
+
 def main():
     """The test."""
     tap = Tap()
@@ -365,6 +415,7 @@ def main():
     batches(tap, c["w0"])
     escapes(tap, c["w0"])
     nested(tap, c["w0"])
+    undone(tap, c["w0"])
     tap.end()
 
 

@@ -106,45 +106,99 @@ static int in_the_way(char *name)
 	return STATUS_REFUSED;
 }
 
-/* Nothing of the file may be there already. Both are sorted and small. */
+/* Whether a file has what is called like something that is there. */
+
+static bool bridge_in(const struct state *file, const struct bridge *br)
+{
+	const struct bridge *b;
+
+	LIST_FOR_EACH(b, &file->bridges)
+		if (!strcmp(b->name, br->name))
+			return true;
+	return false;
+}
+
+static bool port_in(const struct state *file, const struct port *port)
+{
+	const struct port *p;
+
+	LIST_FOR_EACH(p, &file->ports)
+		if (!strcmp(p->name, port->name))
+			return true;
+	return false;
+}
+
+/* The first address of @pod that a pod of @file has */
+static const struct addr *pod_in(const struct state *file,
+				 const struct pod *pod)
+{
+	const struct addr *addr, *a;
+	const struct pod *p;
+
+	LIST_FOR_EACH(addr, &pod->addr)
+		LIST_FOR_EACH(p, &file->pods)
+			LIST_FOR_EACH(a, &p->addr)
+				if (!addr_cmp(a, addr))
+					return addr;
+	return NULL;
+}
+
+static bool route_in(const struct state *file, const struct route *route)
+{
+	const struct route *r;
+
+	LIST_FOR_EACH(r, &file->routes)
+		if (!prefix_cmp(&r->cidr, &route->cidr))
+			return true;
+	return false;
+}
+
+static bool masq_in(const struct state *file, const struct masq *masq)
+{
+	const struct masq *m;
+
+	LIST_FOR_EACH(m, &file->masqs)
+		if (!prefix_cmp(&m->cidr, &masq->cidr))
+			return true;
+	return false;
+}
+
+static bool service_in(const struct state *file, const struct service *svc)
+{
+	return service_list_find(&file->services, svc->name);
+}
+
+/* Nothing of the file may be there already. */
 static int check_absent(const struct state *cur, const struct state *want)
 {
-	struct bridge *br, *cbr;
-	struct route *route, *croute;
-	struct service *svc;
-	struct masq *masq, *cmasq;
-	struct port *port, *cport;
-	struct pod *pod, *cpod;
-	struct addr *addr, *caddr;
+	const struct service *svc;
+	const struct bridge *br;
+	const struct route *route;
+	const struct addr *addr;
+	const struct masq *masq;
+	const struct port *port;
+	const struct pod *pod;
 
-	LIST_FOR_EACH(br, &want->bridges)
-		LIST_FOR_EACH(cbr, &cur->bridges)
-			if (!strcmp(br->name, cbr->name))
-				return in_the_way(text_printf("bridge %s",
-							      br->name));
-	LIST_FOR_EACH(port, &want->ports)
-		LIST_FOR_EACH(cport, &cur->ports)
-			if (!strcmp(port->name, cport->name))
-				return in_the_way(text_printf("port %s",
-							      port->name));
-	LIST_FOR_EACH(pod, &want->pods)
-		LIST_FOR_EACH(addr, &pod->addr)
-			LIST_FOR_EACH(cpod, &cur->pods)
-				LIST_FOR_EACH(caddr, &cpod->addr)
-					if (!addr_cmp(addr, caddr))
-						return in_the_way(text_addr(addr));
-	LIST_FOR_EACH(route, &want->routes)
-		LIST_FOR_EACH(croute, &cur->routes)
-			if (!prefix_cmp(&route->cidr, &croute->cidr))
-				return in_the_way(text_prefix(&route->cidr));
-	LIST_FOR_EACH(masq, &want->masqs)
-		LIST_FOR_EACH(cmasq, &cur->masqs)
-			if (!prefix_cmp(&masq->cidr, &cmasq->cidr))
-				return in_the_way(text_prefix(&masq->cidr));
-	LIST_FOR_EACH(svc, &want->services)
-		if (service_list_find(&cur->services, svc->name))
-			return in_the_way(text_printf("service %s",
-						      svc->name));
+	LIST_FOR_EACH(br, &cur->bridges)
+		if (bridge_in(want, br))
+			return in_the_way(text_printf("bridge %s", br->name));
+	LIST_FOR_EACH(port, &cur->ports)
+		if (port_in(want, port))
+			return in_the_way(text_printf("port %s", port->name));
+	LIST_FOR_EACH(pod, &cur->pods) {
+		addr = pod_in(want, pod);
+		if (addr)
+			return in_the_way(text_addr(addr));
+	}
+	LIST_FOR_EACH(route, &cur->routes)
+		if (route_in(want, route))
+			return in_the_way(text_prefix(&route->cidr));
+	LIST_FOR_EACH(masq, &cur->masqs)
+		if (masq_in(want, masq))
+			return in_the_way(text_prefix(&masq->cidr));
+	LIST_FOR_EACH(svc, &cur->services)
+		if (service_in(want, svc))
+			return in_the_way(text_printf("service %s", svc->name));
 	return STATUS_OK;
 }
 
@@ -168,24 +222,87 @@ static int check_devices(const struct state *want)
 	return STATUS_OK;
 }
 
+/* A port of a pod of the file became one with the pod if it was none. */
+static bool port_made(const struct state *before, const struct state *want,
+		      const struct port *port)
+{
+	const struct pod *pod;
+
+	if (port_in(want, port))
+		return true;
+	LIST_FOR_EACH(pod, &want->pods)
+		if (!strcmp(pod->port, port->name))
+			return !port_in(before, port);
+	return false;
+}
+
+/*
+ * None of the file was there before, so what of it is there now was made by
+ * restore, and what is absent was never made; all else is somebody else's.
+ * The copies are shallow.
+ */
+static void find_made(struct state *made, const struct state *now,
+		      const struct state *before, const struct state *want)
+{
+	struct service *svc;
+	struct bridge *br;
+	struct route *route;
+	struct masq *masq;
+	struct port *port;
+	struct pod *pod;
+
+	LIST_FOR_EACH(br, &now->bridges)
+		if (bridge_in(want, br))
+			*LIST_ADD(&made->bridges) = *br;
+	LIST_FOR_EACH(port, &now->ports)
+		if (port_made(before, want, port))
+			*LIST_ADD(&made->ports) = *port;
+	LIST_FOR_EACH(pod, &now->pods)
+		if (pod_in(want, pod))
+			*LIST_ADD(&made->pods) = *pod;
+	LIST_FOR_EACH(route, &now->routes)
+		if (route_in(want, route))
+			*LIST_ADD(&made->routes) = *route;
+	LIST_FOR_EACH(masq, &now->masqs)
+		if (masq_in(want, masq))
+			*LIST_ADD(&made->masqs) = *masq;
+	LIST_FOR_EACH(svc, &now->services)
+		if (service_in(want, svc))
+			*LIST_ADD(&made->services) = *svc;
+}
+
 /*
  * After a restore that failed: what it has made goes again, last first, and
- * the node's settings are those of before. None of it was there before, so
- * what is absent was never made.
+ * the node's settings that it has changed are those of before.
  */
 static void undo(const struct state *before, const struct state *want)
 {
+	struct state now = { 0 }, made = { 0 }, target = { 0 };
+	const struct field *field;
 	struct plan plan = { 0 };
-	struct state now = { 0 };
-	struct state target = *before;
 
 	if (!state_read(&now)) {
-		target.has = want->has;
-		target.node.has &= ~(uint32_t)NODE_ADDRESS;
-		plan_make(&plan, &now, &target);
+		find_made(&made, &now, before, want);
+		target.has = want->has | STATE_PORTS;
+		made.node = now.node;
+		target.node = before->node;
+		/* Fields that neither has are left alone. */
+		for (field = node_fields; field->word; field++) {
+			if (field_equal(field, &now.node, &want->node))
+				continue;
+			made.node.has &= ~field->bit;
+			target.node.has &= ~field->bit;
+		}
+		plan_make(&plan, &made, &target);
 		plan_run(&plan, false);
 		plan_clear(&plan);
 	}
+	free(made.bridges.v);
+	free(made.ports.v);
+	free(made.pods.v);
+	free(made.routes.v);
+	free(made.masqs.v);
+	free(made.services.v);
 	state_clear(&now);
 }
 
