@@ -343,6 +343,39 @@ def nested(tap, ns):
     tool(ns, ["flush"])
 
 
+def words_of(addrs):
+    """The words of a bridge with these addresses."""
+    return [word for addr in addrs for word in ("addr", addr)]
+
+
+def addresses(tap, ns):
+    """The addresses of a bridge: which, and in which order."""
+    path = "/run/k8snet-test-addrs.json"
+
+    def make(before):
+        tool(ns, ["flush"])
+        expect(tool(ns, ["bridge", "add", "cnio0", *words_of(before)]),
+               (0, "", ""), "bridge add")
+
+    one, other = "10.200.0.1/24", "10.201.0.1/24"
+    six, six2 = "fd00:10:200::1/64", "fd00:10:201::1/64"
+
+    def restores():
+        make([other, one, six2, six])
+        saved = state(ns)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(saved)
+        expect(json.loads(saved)["bridges"][0]["addr"],
+               [other, one, six2, six], "addresses saved")
+        tool(ns, ["flush"])
+        expect(tool(ns, ["restore", path]), (0, "", ""), "restore")
+        expect(state(ns), saved, "state")
+
+    tap.case("bridge addresses: save and restore keep their order", restores)
+
+    tool(ns, ["flush"])
+
+
 def undone(tap, ns):
     """What a restore that is refused takes away again."""
     path = "/run/k8snet-test-undone.json"
@@ -415,6 +448,7 @@ def main():
     batches(tap, c["w0"])
     escapes(tap, c["w0"])
     nested(tap, c["w0"])
+    addresses(tap, c["w0"])
     undone(tap, c["w0"])
     tap.end()
 

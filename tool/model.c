@@ -271,12 +271,37 @@ void node_sort(struct node *node)
 	SORT(&node->address, order_addr);
 }
 
+enum addr_kind bridge_addr_kind(const struct prefix_list *list,
+				const struct prefix *addr)
+{
+	const uint8_t *bytes = addr->addr.bytes;
+
+	if (addr->addr.len == 4)
+		return prefix_first(list, addr) == addr ? ADDR_PRIMARY :
+			ADDR_SECONDARY;
+	return bytes[0] == 0xfe && bytes[1] >> 6 == 3 ? ADDR_SITE : ADDR_GLOBAL;
+}
+
+void bridge_addrs_sort(struct prefix_list *list)
+{
+	struct prefix_list sorted = { 0 };
+	const struct prefix *addr;
+	unsigned int kind;
+
+	for (kind = 0; kind < ADDR_KINDS; kind++)
+		LIST_FOR_EACH(addr, list)
+			if (bridge_addr_kind(list, addr) == kind)
+				*LIST_ADD(&sorted) = *addr;
+	LIST_FREE(list);
+	*list = sorted;
+}
+
 void bridge_list_sort(struct bridge_list *list)
 {
 	struct bridge *br;
 
 	LIST_FOR_EACH(br, list)
-		SORT(&br->addr, order_prefix);
+		bridge_addrs_sort(&br->addr);
 	SORT(list, order_bridge);
 }
 
@@ -395,4 +420,20 @@ bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
 		return false;
 	return !rest || !((prefix->addr.bytes[bytes] ^ addr->bytes[bytes]) >>
 			  (8 - rest));
+}
+
+bool prefix_same_net(const struct prefix *a, const struct prefix *b)
+{
+	return a->bits == b->bits && prefix_contains(a, &b->addr);
+}
+
+const struct prefix *prefix_first(const struct prefix_list *list,
+				  const struct prefix *prefix)
+{
+	const struct prefix *p;
+
+	LIST_FOR_EACH(p, list)
+		if (prefix_same_net(p, prefix))
+			return p;
+	return NULL;
 }

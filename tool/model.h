@@ -374,7 +374,29 @@ int endpoint_cmp(const struct endpoint *a, const struct endpoint *b);
 /* Whether weight, flags and hints are the same. */
 bool endpoint_same(const struct endpoint *a, const struct endpoint *b);
 
-/* Sorts a list by its key, and the lists inside its objects. */
+/*
+ * A bridge's addresses have an order, since the first of a family is the
+ * gateway. Those of a kind are in the order in which they were added, and the
+ * kernel puts each kind behind the one above it.
+ */
+enum addr_kind {
+	ADDR_PRIMARY,			/* IPv4, the first of its network */
+	ADDR_SECONDARY,			/* IPv4, gone when its primary one goes */
+	ADDR_SITE,			/* IPv6, fec0::/10 */
+	ADDR_GLOBAL,			/* IPv6 */
+	ADDR_KINDS
+};
+
+/* @addr is in @list. */
+enum addr_kind bridge_addr_kind(const struct prefix_list *list,
+				const struct prefix *addr);
+/* Into the order in which the kernel has them once they are added. */
+void bridge_addrs_sort(struct prefix_list *list);
+
+/*
+ * Sorts a list by its key, and the lists inside its objects, but for what has
+ * an order: the addresses of a bridge.
+ */
 void node_sort(struct node *node);
 void bridge_list_sort(struct bridge_list *list);
 void port_list_sort(struct port_list *list);
@@ -400,5 +422,10 @@ struct service *service_list_find(const struct service_list *list,
 uint32_t service_frontend_bit(uint8_t type);
 
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
+/* Whether both say the same network, with whatever host bits. */
+bool prefix_same_net(const struct prefix *a, const struct prefix *b);
+/* The first one of @list in the network of @prefix; NULL: there is none. */
+const struct prefix *prefix_first(const struct prefix_list *list,
+				  const struct prefix *prefix);
 
 #endif /* _K8SNETCTL_MODEL_H */
