@@ -352,13 +352,86 @@ def addresses(tap, ns):
     """The addresses of a bridge: which, and in which order."""
     path = "/run/k8snet-test-addrs.json"
 
+    def addrs():
+        return json.loads(tool(ns, ["-j", "bridge", "show",
+                                    "cnio0"])[1])[0]["addr"]
+
     def make(before):
         tool(ns, ["flush"])
         expect(tool(ns, ["bridge", "add", "cnio0", *words_of(before)]),
                (0, "", ""), "bridge add")
 
-    one, other = "10.200.0.1/24", "10.201.0.1/24"
+    def sets(before, want, kernels, promote):
+        ns.sysctl("ipv4/conf/all/promote_secondaries", promote)
+        make(before)
+        expect(tool(ns, ["bridge", "set", "cnio0", *words_of(want)]),
+               (0, "", ""), "bridge set")
+        expect(addrs(), kernels, "addresses")
+
+    # A device without an IPv4 address loses all its IPv4 routes.
+    def never_without(before, want):
+        make(before)
+        ns.ip("route add 192.0.2.0/24 dev cnio0")
+        expect(tool(ns, ["bridge", "set", "cnio0", *words_of(want)]),
+               (0, "", ""), "bridge set")
+        expect(addrs(), want, "addresses")
+        check("192.0.2.0/24" in ns.run("ip", "route", "show", "dev",
+                                       "cnio0").out, "there was a gap")
+
+    def applies(before, want, kernels):
+        make(before)
+        node = json.loads(state(ns))
+        node["bridges"][0]["addr"] = want
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(node, file)
+        expect(tool(ns, ["apply", path]), (0, "", ""), "apply")
+        node["bridges"][0]["addr"] = kernels
+        expect(json.loads(state(ns)), node, "state")
+        expect(tool(ns, ["apply", path, "--dry-run"]), (0, "", ""), "again")
+
+    one, two, three = (f"10.200.0.{n}/24" for n in (1, 2, 3))
+    other, third = "10.201.0.1/24", "10.202.0.1/24"
     six, six2 = "fd00:10:200::1/64", "fd00:10:201::1/64"
+    # Also by apply; and where the kernel promotes secondary addresses.
+    table = [
+        ("another gateway of the network", [one, six], [two, six], True, True),
+        ("its first two the other way round", [one, two], [two, one], False,
+         True),
+        ("the first of three goes", [one, two, three], [two, three], False,
+         True),
+        ("networks the other way round", [one, other, six, six2],
+         [other, one, six2, six], True, False),
+        ("another first network", [one, other], [third, other], False, False),
+        ("a network between", [one, other, two], [one, third, other, two],
+         False, False),
+        ("another length for IPv4", [one, other], ["10.200.0.1/16", other],
+         False, False),
+        ("another length for IPv6", [one, six], [one, "fd00:10:200::1/48"],
+         True, False),
+        ("none of IPv6", [one, six], [one], False, False),
+    ]
+    table = [(what, before, want, want, *more)
+             for what, before, want, *more in table]
+    table += [
+        ("an order of networks that no kernel has", [one],
+         [one, two, other], [one, other, two], True, False),
+        ("an order of scopes that no kernel has", [one, six],
+         [one, six, "fec0::1/64"], [one, "fec0::1/64", six], True, False),
+    ]
+    for what, before, want, kernels, by_apply, promoted in table:
+        tap.case(f"bridge addresses: {what}", sets, before, want, kernels, 0)
+        if by_apply:
+            tap.case(f"bridge addresses: {what}, by apply", applies, before,
+                     want, kernels)
+        if promoted:
+            tap.case(f"bridge addresses: {what}, secondaries promoted", sets,
+                     before, want, kernels, 1)
+    ns.sysctl("ipv4/conf/all/promote_secondaries", 0)
+    for what, before, want in (("another network", [one], [other]),
+                               ("another first", [one, other], [third, other]),
+                               ("a second one goes", [one, two], [one])):
+        tap.case(f"bridge addresses: never without: {what}", never_without,
+                 before, want)
 
     def restores():
         make([other, one, six2, six])

@@ -2,6 +2,7 @@
 /* Pod bridges: links of kind k8snet, made and changed by rtnetlink. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -211,27 +212,110 @@ static bool has_addr(const struct prefix_list *list, const struct prefix *addr)
 	return false;
 }
 
-/* New addresses come before old ones go: the bridge is never without. */
-static int set_addrs(uint32_t index, const struct prefix_list *want)
+/*
+ * What goes and what comes where @now is to become @want; both are in the
+ * kernel's order. What is added is behind all others of its kind, so that of
+ * each kind those stay that @want begins with, and a secondary address only
+ * where its primary one does.
+ */
+static void compare_addrs(const struct prefix_list *now,
+			  const struct prefix_list *want,
+			  struct prefix_list *go, struct prefix_list *come)
 {
+	const struct prefix *n = now->v, *w = want->v;
+	const struct prefix *ne = n + now->n, *we = w + want->n;
+	unsigned int kind;
+
+	for (kind = 0; kind < ADDR_KINDS; kind++) {
+		for (; n < ne && bridge_addr_kind(now, n) == kind; n++) {
+			bool stays = w < we &&
+				     bridge_addr_kind(want, w) == kind &&
+				     !prefix_cmp(n, w);
+
+			if (kind == ADDR_SECONDARY &&
+			    has_addr(go, prefix_first(now, n)))
+				stays = false;
+			if (stays)
+				w++;
+			else
+				*LIST_ADD(go) = *n;
+		}
+		for (; w < we && bridge_addr_kind(want, w) == kind; w++)
+			*LIST_ADD(come) = *w;
+	}
+}
+
+/*
+ * Whether @addr cannot come before those of @go are gone: the kernel has an
+ * IPv6 address once, whatever its prefix length, and an IPv4 address in the
+ * network of another one would go with it.
+ */
+static bool must_wait(const struct prefix_list *go, const struct prefix *addr)
+{
+	const struct prefix *p;
+
+	LIST_FOR_EACH(p, go)
+		if (addr->addr.len == 16 ? !addr_cmp(&p->addr, &addr->addr) :
+		    prefix_same_net(p, addr))
+			return true;
+	return false;
+}
+
+/*
+ * New addresses come before old ones go, where that is possible: the bridge is
+ * without only for the time between two messages, if at all.
+ */
+static int change_addrs(uint32_t index, const struct prefix_list *go,
+			const struct prefix_list *come)
+{
+	struct prefix_list soon = { 0 }, late = { 0 };
+	bool waits[2] = { false, false };
+	const struct prefix *addr;
+	unsigned int i;
+	int err = 0;
+
+	LIST_FOR_EACH(addr, come) {
+		bool *wait = &waits[addr->addr.len == 16];
+
+		/* With it waits what is to be behind it. */
+		*wait |= must_wait(go, addr);
+		*LIST_ADD(*wait ? &late : &soon) = *addr;
+	}
+	LIST_FOR_EACH(addr, &soon)
+		if (!err)
+			err = knl_addr_add(index, addr);
+	/* Last first: a primary address would take secondary ones along. */
+	for (i = go->n; !err && i-- > 0;)
+		err = knl_addr_del(index, &go->v[i]);
+	LIST_FOR_EACH(addr, &late)
+		if (!err)
+			err = knl_addr_add(index, addr);
+	free(soon.v);
+	free(late.v);
+	return err;
+}
+
+/* The bridge as it is; @list has to be cleared in any case. */
+static int read_bridge(const struct link *link, struct bridge_list *list)
+{
+	int err = knl_bridge_list(list, link->name);
+
+	return err ? err : list->n == 1 ? 0 : -ENODEV;
+}
+
+static int set_addrs(const struct link *link, const struct prefix_list *want)
+{
+	struct prefix_list go = { 0 }, come = { 0 };
 	struct bridge_list now = { 0 };
-	struct prefix *addr;
-	struct link link;
 	int err;
 
-	err = knl_link_get_index(index, &link, 0);
-	if (!err)
-		err = knl_bridge_list(&now, link.name);
-	if (!err && now.n != 1)
-		err = -ENODEV;
+	err = read_bridge(link, &now);
 	if (!err) {
-		LIST_FOR_EACH(addr, want)
-			if (!err && !has_addr(&now.v[0].addr, addr))
-				err = knl_addr_add(index, addr);
-		LIST_FOR_EACH(addr, &now.v[0].addr)
-			if (!err && !has_addr(want, addr))
-				err = knl_addr_del(index, addr);
+		compare_addrs(&now.v->addr, want, &go, &come);
+		err = change_addrs(link->index, &go, &come);
 	}
+	free(go.v);
+	free(come.v);
 	bridge_list_clear(&now);
 	return err;
 }
@@ -250,7 +334,8 @@ static int run_set(struct request *req)
 				      br->has & BRIDGE_LLADDR ? br->lladdr :
 				      NULL);
 	if (!err && br->has & BRIDGE_ADDR) {
-		err = set_addrs(link.index, &br->addr);
+		bridge_addrs_sort(&br->addr);
+		err = set_addrs(&link, &br->addr);
 		forwarding_for(&br->addr);
 	}
 	return status(err);
