@@ -446,6 +446,39 @@ def addresses(tap, ns):
 
     tap.case("bridge addresses: save and restore keep their order", restores)
 
+    # No device can have a multicast address.
+    def refused(words):
+        make([one, two, six])
+        before = state(ns)
+        status, _, err = tool(ns, ["bridge", "set", "cnio0", *words.split(),
+                                   "addr", "ff02::5/64"])
+        expect(status, 1, "status")
+        expect(len(err.splitlines()), 1, f"lines of {err!r}")
+        expect(state(ns), before, "state")
+
+    for what, words in (
+            ("MTU and MAC", f"mtu 1300 lladdr 02:00:00:00:00:99 addr {one} "
+             f"addr {two} addr {six}"),
+            ("IPv6 off by the MTU", f"mtu 1000 addr {other}"),
+            ("another network", f"addr {other} addr {six2}"),
+            ("another gateway", f"addr {three} addr fd00:10:200::1/48")):
+        tap.case(f"bridge set: what was refused is taken back: {what}",
+                 refused, words)
+
+    def forwarding():
+        make([one])
+        ns.sysctl("ipv6/conf/all/forwarding", 0)
+        try:
+            status, _, err = tool(ns, ["bridge", "set", "cnio0", "addr", one,
+                                       "addr", "ff02::5/64"])
+            expect(status, 1, "status")
+            check("forwarding" not in err, err)
+            expect(ns.sysctl("ipv6/conf/all/forwarding"), "0", "forwarding")
+        finally:
+            ns.sysctl("ipv6/conf/all/forwarding", 1)
+
+    tap.case("bridge set: does not turn on forwarding if it is refused",
+             forwarding)
     tool(ns, ["flush"])
 
 

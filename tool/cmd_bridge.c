@@ -172,7 +172,7 @@ static int run_add(struct request *req)
 	if (err)
 		return status(err);
 	LIST_FOR_EACH(addr, &br->addr) {
-		err = knl_addr_add(link.index, addr);
+		err = knl_addr_add(link.index, addr, 0);
 		if (err)
 			break;
 	}
@@ -266,7 +266,7 @@ static bool must_wait(const struct prefix_list *go, const struct prefix *addr)
  * without only for the time between two messages, if at all.
  */
 static int change_addrs(uint32_t index, const struct prefix_list *go,
-			const struct prefix_list *come)
+			const struct prefix_list *come, unsigned int flags)
 {
 	struct prefix_list soon = { 0 }, late = { 0 };
 	bool waits[2] = { false, false };
@@ -283,13 +283,13 @@ static int change_addrs(uint32_t index, const struct prefix_list *go,
 	}
 	LIST_FOR_EACH(addr, &soon)
 		if (!err)
-			err = knl_addr_add(index, addr);
+			err = knl_addr_add(index, addr, flags);
 	/* Last first: a primary address would take secondary ones along. */
 	for (i = go->n; !err && i-- > 0;)
-		err = knl_addr_del(index, &go->v[i]);
+		err = knl_addr_del(index, &go->v[i], flags);
 	LIST_FOR_EACH(addr, &late)
 		if (!err)
-			err = knl_addr_add(index, addr);
+			err = knl_addr_add(index, addr, flags);
 	free(soon.v);
 	free(late.v);
 	return err;
@@ -303,7 +303,8 @@ static int read_bridge(const struct link *link, struct bridge_list *list)
 	return err ? err : list->n == 1 ? 0 : -ENODEV;
 }
 
-static int set_addrs(const struct link *link, const struct prefix_list *want)
+static int set_addrs(const struct link *link, const struct prefix_list *want,
+		     unsigned int flags)
 {
 	struct prefix_list go = { 0 }, come = { 0 };
 	struct bridge_list now = { 0 };
@@ -312,7 +313,7 @@ static int set_addrs(const struct link *link, const struct prefix_list *want)
 	err = read_bridge(link, &now);
 	if (!err) {
 		compare_addrs(&now.v->addr, want, &go, &come);
-		err = change_addrs(link->index, &go, &come);
+		err = change_addrs(link->index, &go, &come, flags);
 	}
 	free(go.v);
 	free(come.v);
@@ -320,24 +321,57 @@ static int set_addrs(const struct link *link, const struct prefix_list *want)
 	return err;
 }
 
+/* Makes the bridge as it was before a change that was refused half-way. */
+static void take_back(const struct link *link, const struct bridge *was)
+{
+	const uint8_t *lladdr = NULL;
+	struct bridge_list now = { 0 };
+	uint32_t mtu = 0;
+	int err;
+
+	err = read_bridge(link, &now);
+	if (!err && now.v->mtu != was->mtu)
+		mtu = was->mtu;
+	if (!err && memcmp(now.v->lladdr, was->lladdr, 6))
+		lladdr = was->lladdr;
+	if (mtu || lladdr)
+		err = knl_link_change(link->index, mtu, lladdr, NL_QUIET);
+	if (!err)
+		err = set_addrs(link, &was->addr, NL_QUIET);
+	if (err)
+		report("bridge %s cannot be made as it was", link->name);
+	bridge_list_clear(&now);
+}
+
 static int run_set(struct request *req)
 {
 	struct bridge *br = &req->bridge;
+	struct bridge_list was = { 0 };
 	struct link link;
 	int err;
 
 	err = find(br->name, &link);
 	if (err == -ENODEV)
 		report("there is no bridge %s", br->name);
-	if (!err && br->has & (BRIDGE_MTU | BRIDGE_LLADDR))
+	if (!err)
+		err = read_bridge(&link, &was);
+	if (err)
+		goto out;
+	/* First: with an MTU that is too low there is no IPv6. */
+	if (br->has & (BRIDGE_MTU | BRIDGE_LLADDR))
 		err = knl_link_change(link.index, br->mtu,
 				      br->has & BRIDGE_LLADDR ? br->lladdr :
-				      NULL);
+				      NULL, 0);
 	if (!err && br->has & BRIDGE_ADDR) {
 		bridge_addrs_sort(&br->addr);
-		err = set_addrs(&link, &br->addr);
-		forwarding_for(&br->addr);
+		err = set_addrs(&link, &br->addr, 0);
 	}
+	if (err)
+		take_back(&link, was.v);
+	else
+		forwarding_for(&br->addr);
+out:
+	bridge_list_clear(&was);
 	return status(err);
 }
 

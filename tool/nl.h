@@ -120,11 +120,12 @@ bool knl_link_is_bridge(const struct link *link);
 /* @mtu 0 and @lladdr NULL: the kernel's choice */
 int knl_bridge_new(const char *name, uint32_t mtu, const uint8_t *lladdr);
 /* @mtu 0 and @lladdr NULL: as it is */
-int knl_link_change(uint32_t index, uint32_t mtu, const uint8_t *lladdr);
+int knl_link_change(uint32_t index, uint32_t mtu, const uint8_t *lladdr,
+		    unsigned int flags);
 int knl_link_up(uint32_t index, bool up, unsigned int flags);
 int knl_link_master(uint32_t index, uint32_t master, unsigned int flags);
 int knl_link_del(uint32_t index, unsigned int flags);
-int knl_addr_add(uint32_t index, const struct prefix *addr);
-int knl_addr_del(uint32_t index, const struct prefix *addr);
+int knl_addr_add(uint32_t index, const struct prefix *addr, unsigned int flags);
+int knl_addr_del(uint32_t index, const struct prefix *addr, unsigned int flags);
 
 #endif /* _K8SNETCTL_NL_H */

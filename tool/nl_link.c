@@ -193,7 +193,8 @@ int knl_bridge_new(const char *name, uint32_t mtu, const uint8_t *lladdr)
 	return link_change(msg, 0);
 }
 
-int knl_link_change(uint32_t index, uint32_t mtu, const uint8_t *lladdr)
+int knl_link_change(uint32_t index, uint32_t mtu, const uint8_t *lladdr,
+		    unsigned int flags)
 {
 	struct nl_msg *msg = knl_route_msg(RTM_NEWLINK, 0, LINK_ROOM);
 
@@ -204,7 +205,7 @@ int knl_link_change(uint32_t index, uint32_t mtu, const uint8_t *lladdr)
 		knl_put(msg, IFLA_ADDRESS, lladdr, 6);
 	if (mtu)
 		knl_put_u32(msg, IFLA_MTU, mtu);
-	return link_change(msg, 0);
+	return link_change(msg, flags);
 }
 
 int knl_link_up(uint32_t index, bool up, unsigned int flags)
@@ -238,10 +239,10 @@ int knl_link_del(uint32_t index, unsigned int flags)
 	return link_change(msg, flags);
 }
 
-static int addr_change(uint16_t type, uint16_t flags, uint32_t index,
-		       const struct prefix *addr)
+static int addr_change(uint16_t type, uint16_t create, uint32_t index,
+		       const struct prefix *addr, unsigned int flags)
 {
-	struct nl_msg *msg = knl_route_msg(type, flags, LINK_ROOM);
+	struct nl_msg *msg = knl_route_msg(type, create, LINK_ROOM);
 	struct ifaddrmsg ifa = {
 		.ifa_family = addr->addr.len == 16 ? AF_INET6 : AF_INET,
 		.ifa_prefixlen = addr->bits, .ifa_index = index,
@@ -258,15 +259,16 @@ static int addr_change(uint16_t type, uint16_t flags, uint32_t index,
 	 */
 	if (addr->addr.len == 16)
 		knl_put_u32(msg, IFA_FLAGS, IFA_F_NODAD);
-	return knl_talk(NL_BUS_ROUTE, msg, NULL, NULL, 0);
+	return knl_talk(NL_BUS_ROUTE, msg, NULL, NULL, flags);
 }
 
-int knl_addr_add(uint32_t index, const struct prefix *addr)
+int knl_addr_add(uint32_t index, const struct prefix *addr, unsigned int flags)
 {
-	return addr_change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, addr);
+	return addr_change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, addr,
+			   flags);
 }
 
-int knl_addr_del(uint32_t index, const struct prefix *addr)
+int knl_addr_del(uint32_t index, const struct prefix *addr, unsigned int flags)
 {
-	return addr_change(RTM_DELADDR, 0, index, addr);
+	return addr_change(RTM_DELADDR, 0, index, addr, flags);
 }
