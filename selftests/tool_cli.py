@@ -211,6 +211,56 @@ def round_trip(tap, ns, other):
     tap.case("apply: builds all on an empty node", elsewhere)
 
 
+# Pairs of states, as batches; apply has to make either out of the other.
+TURNS = (
+    ("a frontend of another type",
+     "svc add a lb-ip 192.0.2.1:80 lb-ip 192.0.2.2:80 external-ip 192.0.2.3:80",
+     "svc add a external-ip 192.0.2.1:80 lb-ip 192.0.2.2:80"),
+    ("a range of another type, and another one",
+     "svc add a lb-ip 192.0.2.1:100-200 lb-ip 192.0.2.2:*",
+     "svc add a external-ip 192.0.2.1:150-250 external-ip 192.0.2.2:*"),
+    ("a range that becomes two services'",
+     "svc add z vip 10.32.0.1:100-200/tcp vip 10.32.0.1:201-300/tcp",
+     "svc add a vip 10.32.0.1:151-200/tcp\n"
+     "svc add z vip 10.32.0.1:100-150/tcp vip 10.32.0.1:201-300/tcp"),
+    ("all ports of an address, with a range and a port in them",
+     "svc add m vip 10.32.0.1:*/udp vip 10.32.0.1:53/udp\n"
+     "svc add z vip 10.32.0.1:1-65534/udp vip 10.32.0.2:53/udp",
+     "svc add a vip 10.32.0.1:*/udp\n"
+     "svc add b vip 10.32.0.1:2-65535/udp\n"
+     "svc add m vip 10.32.0.1:53/udp\n"
+     "svc add z vip 10.32.0.2:53/udp"),
+    ("a node port that becomes a host port",
+     "svc add kube-system/web vip 10.32.0.1:80/tcp node-port 30080",
+     "svc add kube-system/web vip 10.32.0.1:80/tcp\n"
+     "hostport add 30080/tcp 10.200.0.2:80"),
+    ("an external address that becomes a host port",
+     "svc add kube-system/web vip 10.32.0.1:80/tcp external-ip 10.240.0.20:8080",
+     "svc add kube-system/web vip 10.32.0.1:80/tcp\n"
+     "hostport add 10.240.0.20:8080/tcp 10.200.0.2:80"),
+)
+
+
+def turns(tap, ns):
+    """apply from one state to another."""
+    def make(text):
+        expect(tool(ns, ["flush"])[0], 0, "flush")
+        status, _, err = tool(ns, ["-b", "-"], text)
+        check(not status, err)
+        return state(ns)
+
+    def applies(before, after):
+        want = make(after)
+        make(before)
+        expect(tool(ns, ["apply", "-"], want), (0, "", ""), "apply")
+        expect(state(ns), want, "state")
+
+    for what, one, two in TURNS:
+        tap.case(f"apply: {what}", applies, one, two)
+        tap.case(f"apply: {what}: the other way round", applies, two, one)
+    tool(ns, ["flush"])
+
+
 def monitor(tap, ns):
     """monitor prints what happens."""
     path = "/run/k8snet-test-monitor"
@@ -550,6 +600,7 @@ def main():
     if write:
         return
     round_trip(tap, c["w0"], c["w1"])
+    turns(tap, c["w0"])
     monitor(tap, c["w0"])
     batches(tap, c["w0"])
     escapes(tap, c["w0"])

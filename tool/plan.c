@@ -343,23 +343,50 @@ struct owner {
 
 struct owners LIST(struct owner);
 
-/* Addresses with ports are captured whatever kind of frontend they are. */
-static int owner_order(const void *pa, const void *pb)
+static uint16_t last_port(const struct frontend *fe)
 {
-	const struct owner *a = pa, *b = pb;
-	bool na = a->fe.type == K8SNET_FRONTEND_NODE_PORT;
-	bool nb = b->fe.type == K8SNET_FRONTEND_NODE_PORT;
+	return fe->port_end ? fe->port_end : fe->port;
+}
+
+/* 0: one port, 1: a range, 2: all ports */
+static int span(const struct frontend *fe)
+{
+	uint16_t last = last_port(fe);
+
+	if (fe->port == last)
+		return 0;
+	return fe->port == 1 && last == 65535 ? 2 : 1;
+}
+
+/*
+ * What the kernel tells frontends apart by, but for their ports. Their types
+ * are not of it: a node port and a host port of all addresses are both without
+ * an address. Their spans are: a port may be in one of each.
+ */
+static int owner_cmp(const struct owner *a, const struct owner *b)
+{
 	int c;
 
 	if (a->proto != b->proto)
 		return a->proto < b->proto ? -1 : 1;
-	if (na != nb)
-		return na ? 1 : -1;
 	c = addr_cmp(&a->fe.addr, &b->fe.addr);
-	if (!c)
-		c = (a->fe.port > b->fe.port) - (a->fe.port < b->fe.port);
-	return c ? c : (a->fe.port_end > b->fe.port_end) -
-		       (a->fe.port_end < b->fe.port_end);
+	return c ? c : span(&a->fe) - span(&b->fe);
+}
+
+static int owner_order(const void *pa, const void *pb)
+{
+	const struct owner *a = pa, *b = pb;
+	int c = owner_cmp(a, b);
+
+	return c ? c : a->fe.port - b->fe.port;
+}
+
+/* Whether @a comes before @b and has no port of it */
+static bool owner_before(const struct owner *a, const struct owner *b)
+{
+	int c = owner_cmp(a, b);
+
+	return c ? c < 0 : last_port(&a->fe) < b->fe.port;
 }
 
 static void owners_make(struct owners *owners, const struct state *want)
@@ -379,17 +406,36 @@ static void owners_make(struct owners *owners, const struct state *want)
 		qsort(owners->v, owners->n, sizeof(*owners->v), owner_order);
 }
 
-/* Whether a service that has @fe now must give it to another one */
+/*
+ * Whether a service that has @fe now must give ports of it to another service,
+ * or have them as a frontend of another type, which the kernel takes only when
+ * the old one has gone. What is wanted does not overlap, so that all that meets
+ * @fe is in one piece.
+ */
 static bool moves_away(const struct owners *owners, const struct service *svc,
 		       const struct frontend *fe)
 {
-	struct owner key = { .proto = svc->proto, .fe = *fe };
-	const struct owner *owner;
+	const struct owner key = { .proto = svc->proto, .fe = *fe };
+	unsigned int low = 0, high = owners->n;
 
-	if (!owners->n)
-		return false;
-	owner = bsearch(&key, owners->v, owners->n, sizeof(key), owner_order);
-	return owner && strcmp(owner->name, svc->name);
+	while (low < high) {
+		unsigned int mid = low + (high - low) / 2;
+
+		if (owner_before(&owners->v[mid], &key))
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < owners->n; low++) {
+		const struct owner *owner = &owners->v[low];
+
+		if (owner_before(&key, owner))
+			break;
+		if (strcmp(owner->name, svc->name) ||
+		    owner->fe.type != fe->type)
+			return true;
+	}
+	return false;
 }
 
 static void plan_releases(struct plan *plan, const struct state *cur,
