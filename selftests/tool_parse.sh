@@ -74,6 +74,19 @@ good_in_batch()
 		message
 }
 
+bad_file()	# JSON WHAT ITS MESSAGE SAYS
+{
+	local verb rc
+
+	for verb in restore apply; do
+		rc=0
+		"$K8SNETCTL" -N "$empty" $verb - <<< "$1" >"$TMP/out" 2>"$TMP/err" ||
+			rc=$?
+		expect "$rc" 2 "status of $verb"
+		expect "$(<"$TMP/err")" "k8snetctl: stdin: $2" message
+	done
+}
+
 help()	# TEXT WORD...
 {
 	local text=$1
@@ -158,6 +171,7 @@ svc add x no-endpoints deny	reject, drop, pass
 svc add x on-removal drop	keep, reset, reschedule
 svc add x dsr geneve	none, ipip
 svc add x ep 10.0.0.1	no port
+svc add x ep 'fd00::1:*'	'fd00::1:*': no port
 svc add x ep 10.0.0.1:80,weight=65536	not in 0..65535
 svc add x ep 10.0.0.1:80,weight=	not a number
 svc add x ep 10.0.0.1:80,weight=1,weight=2	two weights
@@ -175,6 +189,9 @@ svc del x y	what is 'y'
 svc show x y	what is 'y'
 ep add x	the endpoint
 ep add x 10.0.0.1	no port
+ep add x 'fd00::1:*'	no port
+ep add x 'fd00::1:*,weight=2'	no port
+ep add x '10.0.0.1:**'	not a number
 ep add x 10.0.0.1:80,bogus	unknown word
 ep bogus x	unknown verb
 bridge add	the bridge's name
@@ -296,6 +313,7 @@ svc ls
 svc show
 svc show nothing
 ep add eps 10.0.0.3:80 10.0.0.4:80,weight=3
+ep add eps '10.0.0.5:*' '[fd00::1]:*,weight=3'
 ep set eps 10.0.0.3:80,not-ready
 ep del eps 10.0.0.3:80 10.0.0.4:80
 ep list
@@ -372,6 +390,9 @@ no_room()
 	expect "$rc" 1 status
 }
 
+run_test "cannot be read in a file: an IPv6 endpoint without brackets" bad_file \
+	'{"services":[{"name":"x","ep":[{"addr":"fd00::1:*"}]}]}' \
+	"services[0].ep[0].addr: bad endpoint 'fd00::1:*': no port"
 run_test "a bad line keeps a batch from being sent" batch_sends_nothing
 run_test "no command: usage on stderr, status 2" no_command
 run_test "help is printed on stdout" help 'svc add' help

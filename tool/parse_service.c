@@ -219,12 +219,13 @@ int parse_endpoint(const char *s, struct endpoint *out, struct why *why)
 		word[strlen(word) - 1] = '1';
 	if (parse_addr_port(word, false, &out->addr, &out->port, why))
 		goto out_free;
-	if (any) {
-		out->port = 0;
-	} else if (!out->port) {
+	/* Also of fd00::1:*, which has become an address as a whole */
+	if (!out->port) {
 		why_fail(why, "bad endpoint '%.100s': no port", s);
 		goto out_free;
 	}
+	if (any)
+		out->port = 0;
 	while ((word = strsep(&rest, ","))) {
 		if (!strncmp(word, "weight=", 7)) {
 			if (out->has & EP_WEIGHT) {
