@@ -211,6 +211,35 @@ def round_trip(tap, ns, other):
     tap.case("apply: builds all on an empty node", elsewhere)
 
 
+def lookups(tap, ns):
+    """The frontend that lookup names."""
+    tool(ns, ["flush"])
+    status, _, err = tool(ns, ["-b", "-"], """
+hostport add 8080/tcp 10.200.0.2:80
+hostport add 10.240.0.20:8081/tcp 10.200.0.2:80
+svc add many vip 10.32.0.1:*/tcp vip 10.32.0.1:100-200/tcp vip [fd00::1]:*/tcp vip 10.32.0.1:80/tcp node-port 30080
+""")
+    tap.case("lookup: services for it", lambda: expect((status, err), (0, "")))
+
+    def names(dst, frontend):
+        src = "fd00::9" if "[" in dst else "192.0.2.9"
+        status, out, err = tool(ns, ["lookup", "tcp", src, dst])
+        expect((status, err), (0, ""))
+        expect(out.splitlines()[1], f"  frontend: {frontend}")
+
+    for dst, frontend in (
+            ("10.240.0.20:8080", "host port 8080 of service hostport/8080/tcp"),
+            ("10.240.0.20:8081", "host port 10.240.0.20:8081 of service "
+             "hostport/10.240.0.20:8081/tcp"),
+            ("10.240.0.20:30080", "node port 30080 of service many"),
+            ("10.32.0.1:80", "cluster IP 10.32.0.1:80 of service many"),
+            ("10.32.0.1:150", "cluster IP 10.32.0.1:100-200 of service many"),
+            ("10.32.0.1:99", "cluster IP 10.32.0.1:* of service many"),
+            ("[fd00::1]:99", "cluster IP [fd00::1]:* of service many")):
+        tap.case(f"lookup: {dst} is {frontend}", names, dst, frontend)
+    tool(ns, ["flush"])
+
+
 # Pairs of states, as batches; apply has to make either out of the other.
 TURNS = (
     ("a frontend of another type",
@@ -600,6 +629,7 @@ def main():
     if write:
         return
     round_trip(tap, c["w0"], c["w1"])
+    lookups(tap, c["w0"])
     turns(tap, c["w0"])
     monitor(tap, c["w0"])
     batches(tap, c["w0"])

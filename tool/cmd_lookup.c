@@ -76,22 +76,21 @@ static void explain_frontend(const struct lookup *lookup)
 		[K8SNET_FRONTEND_EXTERNAL_IP] = "external IP",
 		[K8SNET_FRONTEND_LB_IP] = "load-balancer IP",
 		[K8SNET_FRONTEND_NODE_PORT] = "node port",
+		[K8SNET_FRONTEND_HOST_PORT] = "host port",
 	};
 	const struct frontend *fe = &lookup->frontend;
-	char *name;
+	char *at, *name;
 
 	if (!(lookup->has & LOOKUP_FRONTEND)) {
 		puts("  frontend: none");
 		return;
 	}
-	printf("  frontend: %s ", WORD(types, fe->type));
-	if (fe->addr.len)
-		explain_end(&fe->addr, fe->port);
-	else
-		printf("%u", fe->port);
+	at = text_addr_ports(fe);
 	name = text_quote(lookup->service ? lookup->service : "");
-	printf(" of service %s\n", name);
+	printf("  frontend: %s %s of service %s\n", WORD(types, fe->type), at,
+	       name);
 	free(name);
+	free(at);
 }
 
 /* Of which endpoints, and how many they are. */

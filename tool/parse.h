@@ -99,8 +99,8 @@ char *text_addr(const struct addr *addr);
 char *text_prefix(const struct prefix *prefix);
 /* Port 0, any, is "*". */
 char *text_addr_port(const struct addr *addr, uint16_t port);
-/* The ports of a frontend: N, LOW-HIGH or "*". */
-char *text_ports(const struct frontend *fe);
+/* What a frontend captures: ADDR:PORTS, or PORTS of the node's addresses. */
+char *text_addr_ports(const struct frontend *fe);
 char *text_lladdr(const uint8_t lladdr[6]);
 char *text_frontend(const struct frontend *fe, const struct service *svc);
 char *text_endpoint(const struct endpoint *ep);

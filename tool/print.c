@@ -156,16 +156,10 @@ static void field_words(FILE *f, bool *started, const struct field *field,
 	}
 	case FIELD_FRONTEND: {
 		const struct frontend *fe = p;
-		char *addr = fe->addr.len ? text_addr(&fe->addr) : NULL;
-		char *ports = text_ports(fe);
-		char *at = !addr ? xstrdup(ports) :
-			text_printf(fe->addr.len == 16 ? "[%s]:%s" : "%s:%s",
-				    addr, ports);
+		char *at = text_addr_ports(fe);
 
 		value(f, started, field,
 		      text_printf("%s %s", frontend_words[fe->type], at));
-		free(addr);
-		free(ports);
 		free(at);
 		return;
 	}

@@ -55,13 +55,27 @@ char *text_addr_port(const struct addr *addr, uint16_t port)
 	return s;
 }
 
-char *text_ports(const struct frontend *fe)
+/* N, LOW-HIGH or "*" */
+static char *text_ports(const struct frontend *fe)
 {
 	if (!fe->port_end || fe->port_end == fe->port)
 		return text_printf("%u", fe->port);
 	if (fe->port == 1 && fe->port_end == 65535)
 		return xstrdup("*");
 	return text_printf("%u-%u", fe->port, fe->port_end);
+}
+
+char *text_addr_ports(const struct frontend *fe)
+{
+	char *ports = text_ports(fe), *addr, *s;
+
+	if (!fe->addr.len)
+		return ports;
+	addr = text_addr(&fe->addr);
+	s = text_printf(fe->addr.len == 16 ? "[%s]:%s" : "%s:%s", addr, ports);
+	free(addr);
+	free(ports);
+	return s;
 }
 
 char *text_lladdr(const uint8_t lladdr[6])
@@ -79,7 +93,7 @@ char *text_lladdr(const uint8_t lladdr[6])
 char *text_frontend(const struct frontend *fe, const struct service *svc)
 {
 	const struct frontend *first = service_first_vip(svc);
-	char *addr, *ports, *text, *s;
+	char *text, *s;
 
 	if (fe->type == K8SNET_FRONTEND_NODE_PORT) {
 		if (first || !svc->proto)
@@ -87,8 +101,7 @@ char *text_frontend(const struct frontend *fe, const struct service *svc)
 		return text_printf("%u/%s", fe->port, text_proto(svc->proto));
 	}
 	if (fe->type == K8SNET_FRONTEND_HOST_PORT) {
-		text = fe->addr.len ? text_addr_port(&fe->addr, fe->port) :
-			text_printf("%u", fe->port);
+		text = text_addr_ports(fe);
 		s = text_printf("%s/%s", text, text_proto(svc->proto));
 		free(text);
 		return s;
@@ -97,12 +110,7 @@ char *text_frontend(const struct frontend *fe, const struct service *svc)
 	    first->port == fe->port && first->port_end == fe->port_end)
 		return text_addr(&fe->addr);
 
-	addr = text_addr(&fe->addr);
-	ports = text_ports(fe);
-	text = text_printf(fe->addr.len == 16 ? "[%s]:%s" : "%s:%s", addr,
-			   ports);
-	free(addr);
-	free(ports);
+	text = text_addr_ports(fe);
 	if (!svc->proto || (fe->type != K8SNET_FRONTEND_CLUSTER_IP && first))
 		return text;
 	s = text_printf("%s/%s", text, text_proto(svc->proto));
