@@ -240,8 +240,14 @@ svc add many vip 10.32.0.1:*/tcp vip 10.32.0.1:100-200/tcp vip [fd00::1]:*/tcp v
     tool(ns, ["flush"])
 
 
-# Pairs of states, as batches; apply has to make either out of the other.
+# Pairs of states, as batches: apply has to make either out of the other, and so
+# have the commands that it prints.
 TURNS = (
+    ("all there is", FULL.replace("port set veth1 antispoof off\n", ""), ""),
+    ("names of the node", "node set name a zone b", "node set name b"),
+    ("words that need quotes", """
+svc add "it's \\"a b\\" #1" vip 10.32.0.1:80/tcp ep "10.200.0.2:80,zone=it's,node=#1"
+""", ""),
     ("a frontend of another type",
      "svc add a lb-ip 192.0.2.1:80 lb-ip 192.0.2.2:80 external-ip 192.0.2.3:80",
      "svc add a external-ip 192.0.2.1:80 lb-ip 192.0.2.2:80"),
@@ -284,9 +290,19 @@ def turns(tap, ns):
         expect(tool(ns, ["apply", "-"], want), (0, "", ""), "apply")
         expect(state(ns), want, "state")
 
+    def prints(before, after):
+        want = make(after)
+        make(before)
+        status, out, err = tool(ns, ["apply", "--dry-run", "-"], want)
+        expect((status, err), (0, ""), "apply")
+        status, _, err = tool(ns, ["-b", "-"], out)
+        check(not status, f"{err}of\n{out}")
+        expect(state(ns), want, f"state after\n{out}")
+
     for what, one, two in TURNS:
-        tap.case(f"apply: {what}", applies, one, two)
-        tap.case(f"apply: {what}: the other way round", applies, two, one)
+        for way, before, after in (("", one, two), (" back", two, one)):
+            tap.case(f"apply{way}: {what}", applies, before, after)
+            tap.case(f"apply{way}: {what}: as commands", prints, before, after)
     tool(ns, ["flush"])
 
 

@@ -102,8 +102,12 @@ static void endpoint_words_of(FILE *f, bool *started,
 {
 	const struct endpoint *ep;
 
-	LIST_FOR_EACH(ep, eps)
-		value(f, started, field, text_endpoint(ep));
+	LIST_FOR_EACH(ep, eps) {
+		char *text = text_endpoint(ep);
+
+		value(f, started, field, text_quote(text));
+		free(text);
+	}
 	if (!eps->n && flags & PLAIN_NONE)
 		value(f, started, field, xstrdup("none"));
 }
@@ -178,8 +182,11 @@ static void field_words(FILE *f, bool *started, const struct field *field,
 	}
 
 	json = field_get(field, obj);
-	if (!json)
+	if (!json) {
+		if (field->type == FIELD_LABEL && flags & PLAIN_NONE)
+			value(f, started, field, xstrdup("none"));
 		return;
+	}
 	if (json_is_array(json))
 		list_words(f, started, field, json, flags);
 	else if (json_is_integer(json))

@@ -30,7 +30,7 @@ void print_event(json_t *o);
 enum {
 	PLAIN_SETTINGS	= 1 << 0,	/* without the kernel's answers */
 	PLAIN_EPS	= 1 << 1,	/* "ep ..." words in the line */
-	PLAIN_NONE	= 1 << 2,	/* "word none" for an empty list */
+	PLAIN_NONE	= 1 << 2,	/* "word none" for an empty list or name */
 };
 
 /* An object's fields as words, without a newline. */
