@@ -245,6 +245,9 @@ svc add many vip 10.32.0.1:*/tcp vip 10.32.0.1:100-200/tcp vip [fd00::1]:*/tcp v
 TURNS = (
     ("all there is", FULL.replace("port set veth1 antispoof off\n", ""), ""),
     ("names of the node", "node set name a zone b", "node set name b"),
+    ("addresses of a bridge",
+     "bridge add br0 addr 10.201.0.0/24 addr fd00:10:201::/64",
+     "bridge add br0 addr none lladdr 0a:58:0a:c9:00:01"),
     ("words that need quotes", """
 svc add "it's \\"a b\\" #1" vip 10.32.0.1:80/tcp ep "10.200.0.2:80,zone=it's,node=#1"
 """, ""),

@@ -196,6 +196,8 @@ ep add x 10.0.0.1:80,bogus	unknown word
 ep bogus x	unknown verb
 bridge add	the bridge's name
 bridge add br0	addr is missing
+bridge add br0 addr	value is missing
+bridge add br0 addr none addr 10.0.0.0/24	not none
 bridge add br0 addr 10.0.0.1	no /LENGTH
 bridge add br0 addr 10.0.0.1/33	not in 0..32
 bridge add br0 addr 10.0.0.0/24 mtu 0	not in 68..65535
@@ -204,6 +206,7 @@ bridge add br0 addr 10.0.0.0/24 lladdr 0a:58:00:00:00	bad link-layer
 bridge add sixteen-bytes-xx addr 10.0.0.0/24	bad device name
 bridge add a/b addr 10.0.0.0/24	bad device name
 bridge add '' addr 10.0.0.0/24	bad device name
+bridge set br0 addr 10.0.0.0/24 addr none	not none
 bridge del	the bridge's name
 pod add	the pod's address
 pod add 10.0.0.2	port is missing
@@ -320,7 +323,9 @@ ep list
 ep list eps
 bridge add br0 addr 10.200.0.0/24 addr fd00:10:200::/64 mtu 1400
 bridge add br1 addr 10.201.0.1/24 lladdr 0a:58:00:00:00:01
+bridge add br2 addr none lladdr 0a:58:00:00:00:02
 bridge set br1 mtu 1300
+bridge set br1 addr none mtu 1400
 bridge show
 bridge show br1
 bridge del br1

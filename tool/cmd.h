@@ -97,6 +97,12 @@ int why_no_more(struct why *why, const char *word);
 int why_missing(struct why *why, const char *what);
 /* Notes a word that may come once; -1: it has come before. */
 int once(uint32_t *seen, uint32_t bit, const char *word, struct why *why);
+/*
+ * "none", which stands alone and answers 0, or one more than the @n items of a
+ * list, which answers 1; -1: the one beside the other.
+ */
+int list_none(uint32_t *has, uint32_t bit, unsigned int n, const char *word,
+	      const char *value, struct why *why);
 /* -1: there are words left. */
 int args_end(struct args *args, struct why *why);
 /* Verbs that take one object by its key, or that or none for all. */

@@ -42,19 +42,31 @@ void bridge_default_lladdr(const struct prefix_list *addrs, uint8_t lladdr[6])
 		memcpy(lladdr + 2, best->addr.bytes + best->addr.len - 4, 4);
 }
 
+static int parse_addr_word(struct bridge *br, const char *value,
+			   struct why *why)
+{
+	int more = list_none(&br->has, BRIDGE_ADDR, br->addr.n, "addr", value,
+			     why);
+	struct prefix *addr;
+
+	if (more <= 0)
+		return more;
+	addr = LIST_ADD(&br->addr);
+	if (parse_address(value, addr, why))
+		return -1;
+	prefix_first_address(addr);
+	return 0;
+}
+
 static int parse_words(struct bridge *br, struct args *args, struct why *why)
 {
 	const char *word, *value;
 
 	while ((word = args_next(args))) {
 		if (!strcmp(word, "addr")) {
-			struct prefix *addr = LIST_ADD(&br->addr);
-
-			br->has |= BRIDGE_ADDR;
 			value = args_value(args, word, why);
-			if (!value || parse_address(value, addr, why))
+			if (!value || parse_addr_word(br, value, why))
 				return -1;
-			prefix_first_address(addr);
 		} else if (!strcmp(word, "mtu")) {
 			if (once(&br->has, BRIDGE_MTU, word, why))
 				return -1;
@@ -89,7 +101,7 @@ static int parse_add(struct request *req, struct args *args, struct why *why)
 {
 	if (parse_name(req, args, why) || parse_words(&req->bridge, args, why))
 		return -1;
-	if (!req->bridge.addr.n)
+	if (!(req->bridge.has & BRIDGE_ADDR))
 		return why_missing(why, "addr");
 	return 0;
 }
@@ -411,8 +423,8 @@ static void clear(struct request *req)
 const struct object cmd_bridge = {
 	.name = "bridge",
 	.usage =
-"k8snetctl bridge add NAME addr CIDR [addr CIDR6] [mtu N] [lladdr LLADDR]\n"
-"k8snetctl bridge set NAME [addr CIDR]... [mtu N] [lladdr LLADDR]\n"
+"k8snetctl bridge add NAME addr CIDR|none [addr CIDR6] [mtu N] [lladdr LLADDR]\n"
+"k8snetctl bridge set NAME [addr CIDR|none]... [mtu N] [lladdr LLADDR]\n"
 "k8snetctl bridge del NAME\n"
 "k8snetctl bridge show [NAME]\n",
 	.verbs = (const struct verb[]) {

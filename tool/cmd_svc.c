@@ -58,18 +58,6 @@ static int parse_frontend_word(struct service *svc, const char *word,
 	return parse_frontend(value, type, svc, why);
 }
 
-/* "none", which stands alone, or one more of a list; answers like strcmp. */
-static int list_none(uint32_t *has, uint32_t bit, unsigned int n,
-		     const char *word, const char *value, struct why *why)
-{
-	bool none = !strcmp(value, "none");
-
-	if (*has & bit && (none || !n))
-		return why_fail(why, "%s none, and not none", word);
-	*has |= bit;
-	return none ? 0 : 1;
-}
-
 static int parse_word(struct service *svc, const char *word, const char *value,
 		      struct why *why)
 {

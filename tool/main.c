@@ -75,6 +75,17 @@ int once(uint32_t *seen, uint32_t bit, const char *word, struct why *why)
 	return 0;
 }
 
+int list_none(uint32_t *has, uint32_t bit, unsigned int n, const char *word,
+	      const char *value, struct why *why)
+{
+	bool none = !strcmp(value, "none");
+
+	if (*has & bit && (none || !n))
+		return why_fail(why, "%s none, and not none", word);
+	*has |= bit;
+	return none ? 0 : 1;
+}
+
 int args_end(struct args *args, struct why *why)
 {
 	return args->n ? why_no_more(why, *args->v) : 0;
@@ -201,7 +212,8 @@ void request_print(FILE *f, const struct request *req)
 	unsigned int flags = PLAIN_SETTINGS | PLAIN_EPS;
 
 	fprintf(f, "%s %s", req->object->name, verb);
-	if (!strcmp(verb, "set"))
+	/* A bridge is not made either without a word about its addresses. */
+	if (!strcmp(verb, "set") || req->object == &cmd_bridge)
 		flags |= PLAIN_NONE;
 	fputc(' ', f);
 	print_words(f, req->object->fields, &req->node, flags);
