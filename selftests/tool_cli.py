@@ -248,6 +248,8 @@ TURNS = (
     ("addresses of a bridge",
      "bridge add br0 addr 10.201.0.0/24 addr fd00:10:201::/64",
      "bridge add br0 addr none lladdr 0a:58:0a:c9:00:01"),
+    ("a service without frontends",
+     "svc add u vip 10.32.0.1:53/udp ep 10.200.0.2:53\nsvc set u vip none", ""),
     ("words that need quotes", """
 svc add "it's \\"a b\\" #1" vip 10.32.0.1:80/tcp ep "10.200.0.2:80,zone=it's,node=#1"
 """, ""),
@@ -302,6 +304,16 @@ def turns(tap, ns):
         check(not status, f"{err}of\n{out}")
         expect(state(ns), want, f"state after\n{out}")
 
+    def agrees():
+        make("svc add u proto sctp")
+        expect(json.loads(tool(ns, ["-j", "svc", "list"])[1])[0]["proto"],
+               "sctp")
+        expect(tool(ns, "svc set u proto sctp".split()), (0, "", ""), "same")
+        expect(tool(ns, "svc set u proto udp".split()),
+               (1, "", "k8snetctl: service u is sctp, which cannot be changed "
+                "to udp\n"), "another one")
+
+    tap.case("svc: a protocol without a frontend", agrees)
     for what, one, two in TURNS:
         for way, before, after in (("", one, two), (" back", two, one)):
             tap.case(f"apply{way}: {what}", applies, before, after)

@@ -145,6 +145,11 @@ svc add x vip host.example:80/tcp	bad address
 svc add x vip 10.0.0.1:80/tcp vip 10.0.0.2:80/udp	one protocol
 svc add x vip 10.0.0.1:80/tcp node-port 30000/udp	one protocol
 svc add x vip 10.0.0.1:80/tcp vip none	not none
+svc add x proto	value is missing
+svc add x proto icmp	bad protocol
+svc add x proto udp vip 10.0.0.1:80/tcp	one protocol
+svc add x node-port 30000/sctp proto udp	one protocol
+svc add x proto udp proto tcp	one protocol
 svc add x vip none vip 10.0.0.1:80/tcp	not none
 svc add x node-port 0	not in 1..65535
 svc add x node-port 30000 node-port 30001	given twice
@@ -299,6 +304,9 @@ svc add "free text, any # of it" vip 10.32.0.2:80/udp
 svc add 'näme' vip '[fd00::1]:80/sctp' vip 10.32.0.3:80/sctp
 svc add $max
 svc add none-at-all vip none ep none source-range none external-ip none lb-ip none node-port none
+svc add proto proto sctp
+svc set proto proto sctp
+svc add both vip 10.32.0.9:53/udp proto udp
 svc add np node-port 30000
 svc add npu node-port 30001/udp
 svc add ext external-ip 192.0.2.1:80/tcp lb-ip '[2001:db8::1]:80'

@@ -82,6 +82,7 @@ static int parse_word(struct service *svc, const char *word, const char *value,
 		{ "dsr", SVC_DSR, dsr_names, offsetof(struct service, dsr) },
 	};
 	unsigned int i;
+	uint8_t proto;
 	int more;
 
 	for (i = 0; i < sizeof(enums) / sizeof(*enums); i++) {
@@ -93,6 +94,12 @@ static int parse_word(struct service *svc, const char *word, const char *value,
 			return why_fail(why, "%s: its value is missing", word);
 		return parse_enum(value, word, enums[i].names,
 				  (uint8_t *)svc + enums[i].off, why);
+	}
+	if (!strcmp(word, "proto")) {
+		if (!value)
+			return why_fail(why, "%s: its value is missing", word);
+		return parse_proto(value, &proto, why) ? -1 :
+			service_set_proto(svc, proto, why);
 	}
 	if (!strcmp(word, "affinity")) {
 		if (once(&svc->has, SVC_AFFINITY, word, why))
@@ -249,7 +256,7 @@ const struct object cmd_svc = {
 	.usage =
 "k8snetctl svc add NAME [vip ADDR:PORT|LOW-HIGH|*/PROTO]... [node-port N[/PROTO]]\n"
 "                  [external-ip ADDR[:PORT[/PROTO]]]... [lb-ip ADDR[:PORT[/PROTO]]]...\n"
-"                  [host-port [ADDR:]PORT/PROTO]...\n"
+"                  [host-port [ADDR:]PORT/PROTO]... [proto PROTO]\n"
 "                  [ep ADDR:PORT|*[,weight=N][,ready|,not-ready][,terminating][,serving][,local]\n"
 "                   [,zone=Z]...[,node=N]...]...\n"
 "                  [scheduler random|rr|lc|maglev] [affinity SECONDS]\n"

@@ -98,7 +98,7 @@ const struct field service_fields[] = {
 	F(FIELD_NAME, "name", service, name, SVC_NAME,
 	  .flags = FIELD_POSITIONAL | FIELD_KEY),
 	F(FIELD_PROTO, "proto", service, proto, SVC_PROTO,
-	  .flags = FIELD_NO_PLAIN),
+	  .flags = FIELD_IMPLIED),
 	F(FIELD_FRONTENDS, "vip", service, frontend, SVC_VIP,
 	  .flags = FIELD_REPEAT, .arg = K8SNET_FRONTEND_CLUSTER_IP),
 	F(FIELD_FRONTENDS, "node-port", service, frontend, SVC_NODE_PORT,

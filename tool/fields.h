@@ -41,7 +41,7 @@ enum field_type {
 enum {
 	FIELD_POSITIONAL = 1 << 0,	/* written without its word */
 	FIELD_ANSWER	 = 1 << 1,	/* the kernel's to say: not in save */
-	FIELD_NO_PLAIN	 = 1 << 2,	/* JSON only */
+	FIELD_IMPLIED	 = 1 << 2,	/* in words, said by a frontend */
 	FIELD_KEY	 = 1 << 3,	/* required when JSON is read */
 	FIELD_REPEAT	 = 1 << 4,	/* a list: "word A word B" */
 };

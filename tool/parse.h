@@ -64,6 +64,8 @@ int parse_nodeport_addresses(const char *s, struct node *node,
  */
 int parse_frontend(const char *s, uint8_t type, struct service *svc,
 		   struct why *why);
+/* Said by a word of its own or by a frontend's: all agree. */
+int service_set_proto(struct service *svc, uint8_t proto, struct why *why);
 int service_add_frontend(struct service *svc, const struct frontend *fe,
 			 uint8_t proto, struct why *why);
 

@@ -7,19 +7,24 @@
 
 #include "parse.h"
 
+int service_set_proto(struct service *svc, uint8_t proto, struct why *why)
+{
+	if (svc->proto && proto != svc->proto)
+		return why_fail(why, "a service has one protocol, not %s and %s",
+				text_proto(svc->proto), text_proto(proto));
+	svc->proto = proto;
+	svc->has |= SVC_PROTO;
+	return 0;
+}
+
 int service_add_frontend(struct service *svc, const struct frontend *fe,
 			 uint8_t proto, struct why *why)
 {
-	if (proto && svc->proto && proto != svc->proto)
-		return why_fail(why, "a service has one protocol, not %s and %s",
-				text_proto(svc->proto), text_proto(proto));
+	if (proto && service_set_proto(svc, proto, why))
+		return -1;
 	if (svc->frontend.n >= K8SNET_FRONTENDS_MAX)
 		return why_fail(why, "more than %d frontends",
 				K8SNET_FRONTENDS_MAX);
-	if (proto) {
-		svc->proto = proto;
-		svc->has |= SVC_PROTO;
-	}
 	*LIST_ADD(&svc->frontend) = *fe;
 	return 0;
 }

@@ -203,6 +203,16 @@ static void field_words(FILE *f, bool *started, const struct field *field,
 	json_decref(json);
 }
 
+/* A command about a service without frontends says its protocol by itself. */
+static bool is_implied(const struct field *field, const void *obj,
+		       unsigned int flags)
+{
+	const struct service *svc = obj;
+
+	return field->flags & FIELD_IMPLIED &&
+	       (svc->frontend.n || !(flags & PLAIN_SETTINGS));
+}
+
 void print_words(FILE *f, const struct field *fields, const void *obj,
 		 unsigned int flags)
 {
@@ -211,7 +221,7 @@ void print_words(FILE *f, const struct field *fields, const void *obj,
 
 	for (field = fields; field->word; field++) {
 		if (!(*(const uint32_t *)obj & field->bit) ||
-		    field->flags & FIELD_NO_PLAIN)
+		    is_implied(field, obj, flags))
 			continue;
 		if (flags & PLAIN_SETTINGS && field->flags & FIELD_ANSWER)
 			continue;

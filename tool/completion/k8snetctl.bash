@@ -17,11 +17,12 @@ _k8snetctl_devices()
 # Words of a verb, or what a word wants behind it
 _k8snetctl_words()
 {
-	local svc='vip node-port external-ip lb-ip host-port ep scheduler affinity
+	local svc='vip node-port external-ip lb-ip host-port proto ep scheduler affinity
 		external-policy internal-policy source-range source-range-scope
 		no-endpoints on-removal dsr'
 
 	case $prev in
+	proto) echo tcp udp sctp; return ;;
 	scheduler) echo random rr lc maglev; return ;;
 	external-policy | internal-policy) echo cluster local; return ;;
 	no-endpoints | dead-ports | unassigned-ips) echo reject drop pass; return ;;
