@@ -231,7 +231,7 @@ void k8snet_service_decide(struct k8snet_net *kn, struct k8snet_decision *d)
 		return;
 	}
 
-	plan = rcu_dereference(d->fe->svc->plan);
+	plan = rcu_dereference(d->fe->plan);
 	d->plan = plan;
 	if (!source_allowed(kn, plan, d)) {
 		d->verdict = K8SNET_LOOKUP_DROP;

@@ -32,7 +32,7 @@ frontend_get(struct k8snet_net *kn, const union nf_inet_addr *addr, u8 family,
 	if (!fe)
 		fe = k8snet_frontend_lookup_node_port_rcu(kn, proto, port);
 	if (!fe || fe->type == K8SNET_FRONTEND_CLUSTER_IP ||
-	    !rcu_dereference(fe->svc->plan)->dsr)
+	    !rcu_dereference(fe->plan)->dsr)
 		return NULL;
 	return fe;
 }

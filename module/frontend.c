@@ -116,10 +116,17 @@ static unsigned int range_search(const struct k8snet_ranges *ranges, u8 proto,
 	return low;
 }
 
+/* For packets: see k8snet_frontends_change(). */
+static bool is_live(const struct k8snet_frontend *fe)
+{
+	return rcu_access_pointer(fe->plan);
+}
+
 /*
  * The range of an address that has a port. While a service's ranges are
- * replaced, old and new ones may overlap: a port that both have may then be
- * found in either, one that only the old ones have is found or not.
+ * replaced, old and new ones may overlap, and one that does not have the port
+ * may lie over one that does. A port that both old and new ones have is found in
+ * either.
  */
 static struct k8snet_frontend *range_lookup_rcu(const struct k8snet_vip *vip,
 						u8 proto, u16 port)
@@ -127,22 +134,29 @@ static struct k8snet_frontend *range_lookup_rcu(const struct k8snet_vip *vip,
 	const struct k8snet_ranges *ranges = rcu_dereference(vip->ranges);
 	struct k8snet_frontend *fe;
 	const struct k8snet_range *r;
-	unsigned int i;
+	bool mixed = false;
+	unsigned int i = 0;
 
-	i = ranges ? range_search(ranges, proto, port) : 0;
+	if (ranges) {
+		/* Before the ranges: see ranges_settled(). */
+		mixed = smp_load_acquire(&ranges->mixed);
+		i = range_search(ranges, proto, port);
+	}
 	for (; i; i--) {
 		r = &ranges->range[i - 1];
 		if (r->proto != proto)
 			break;
 		/* An empty place may lie over a range that is there. */
 		fe = rcu_dereference(r->fe);
-		if (!fe)
+		if (!fe || !is_live(fe))
 			continue;
 		if (port <= r->max)
 			return fe;
-		break;
+		if (!mixed)
+			break;
 	}
-	return rcu_dereference(vip->all_ports[proto_index(proto)]);
+	fe = rcu_dereference(vip->all_ports[proto_index(proto)]);
+	return fe && is_live(fe) ? fe : NULL;
 }
 
 struct k8snet_frontend *
@@ -150,8 +164,10 @@ k8snet_frontend_lookup_node_port_rcu(struct k8snet_net *kn, u8 proto,
 				     __be16 port)
 {
 	const struct k8snet_frontend_key key = { .proto = proto, .port = port };
+	struct k8snet_frontend *fe;
 
-	return rhashtable_lookup(&kn->frontends, &key, frontend_params);
+	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
+	return fe && is_live(fe) ? fe : NULL;
 }
 
 struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
@@ -170,7 +186,7 @@ struct k8snet_frontend *k8snet_frontend_lookup_rcu(struct k8snet_net *kn,
 
 	BUILD_BUG_ON(sizeof(key) != 20);	/* hashed as a whole: no holes */
 	fe = rhashtable_lookup(&kn->frontends, &key, frontend_params);
-	if (fe)
+	if (fe && is_live(fe))
 		return fe;
 
 	fe = k8snet_frontend_lookup_node_port_rcu(kn, proto, port);
@@ -247,12 +263,23 @@ static void vip_put(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 	kfree_rcu(vip, rcu);
 }
 
-/* Of a message: the very range, or any that has ports of it, all-ports ones
- * left out where the message does not mean all ports.
+/* Would a change that replaces the frontends of some types leave this one? */
+static bool stays(const struct k8snet_frontend *fe,
+		  const struct k8snet_service *svc, u32 replace)
+{
+	return fe->svc != svc ||
+	       !(replace & k8snet_frontend_replace_bit(fe->type));
+}
+
+/*
+ * Of a message: the very range (@same), or the first one that has ports of it
+ * and would be left by a change of @svc. All ports are found only where all are
+ * asked for.
  */
 static struct k8snet_frontend *range_find(struct k8snet_net *kn,
 					  const struct k8snet_frontend_spec *s,
-					  bool same)
+					  const struct k8snet_service *svc,
+					  u32 replace, bool same)
 {
 	u16 min = ntohs(s->key.port), max = ntohs(s->port_end);
 	const struct k8snet_vip *vip;
@@ -263,9 +290,11 @@ static struct k8snet_frontend *range_find(struct k8snet_net *kn,
 	vip = vip_find(kn, &s->key.addr, s->key.family);
 	if (!vip)
 		return NULL;
-	if (is_all_ports(s->key.port, s->port_end))
-		return k8snet_cfg_dereference(kn, vip->all_ports
-					      [proto_index(s->key.proto)]);
+	if (is_all_ports(s->key.port, s->port_end)) {
+		fe = k8snet_cfg_dereference(kn, vip->all_ports
+					    [proto_index(s->key.proto)]);
+		return fe && (same || stays(fe, svc, replace)) ? fe : NULL;
+	}
 	ranges = k8snet_cfg_dereference(kn, vip->ranges);
 	if (!ranges)
 		return NULL;
@@ -274,7 +303,8 @@ static struct k8snet_frontend *range_find(struct k8snet_net *kn,
 		if (!fe || r->proto != s->key.proto)
 			continue;
 		if (same ? r->min == min && r->max == max :
-			   r->min <= max && r->max >= min)
+			   r->min <= max && r->max >= min &&
+			   stays(fe, svc, replace))
 			return fe;
 	}
 	return NULL;
@@ -314,10 +344,29 @@ static int range_insert(struct k8snet_net *kn, struct k8snet_vip *vip,
 	new->range[at].min = min;
 	new->range[at].max = ntohs(fe->port_end);
 	RCU_INIT_POINTER(new->range[at].fe, fe);
+	new->mixed = true;
 	rcu_assign_pointer(vip->ranges, new);
 	if (old)
 		kfree_rcu(old, rcu);
 	return 0;
+}
+
+/* Of the old ranges of a change only those are left that do not overlap. */
+static void ranges_settled(struct k8snet_net *kn, const struct list_head *fresh)
+{
+	const struct k8snet_frontend *fe;
+	struct k8snet_ranges *ranges;
+
+	list_for_each_entry(fe, fresh, node) {
+		if (!is_range(fe->key.port, fe->port_end))
+			continue;
+		ranges = k8snet_cfg_dereference(kn, vip_find(kn, &fe->key.addr,
+							     fe->key.family)->ranges);
+		if (!ranges)
+			continue;	/* all ports */
+		/* After the old ranges are out: see range_lookup_rcu(). */
+		smp_store_release(&ranges->mixed, false);
+	}
 }
 
 static int range_publish(struct k8snet_net *kn, struct k8snet_frontend *fe)
@@ -359,8 +408,8 @@ static void range_unpublish(struct k8snet_net *kn, struct k8snet_frontend *fe)
 			RCU_INIT_POINTER(ranges->range[i].fe, NULL);
 }
 
-/* Publishes a frontend. -EEXIST cannot be: the caller holds cfg_lock and has
- * looked.
+/* Puts a frontend into the tables. -EEXIST cannot be: the caller holds cfg_lock
+ * and has looked.
  */
 static int frontend_publish(struct k8snet_net *kn, struct k8snet_frontend *fe)
 {
@@ -446,11 +495,10 @@ int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
 			}
 		}
 		if (is_range(s->key.port, s->port_end))
-			fe = range_find(kn, s, false);
+			fe = range_find(kn, s, svc, spec->replace, false);
 		else
 			fe = frontend_find(kn, &s->key);
-		if (!fe || (fe->svc == svc &&
-			    spec->replace & k8snet_frontend_replace_bit(fe->type)))
+		if (!fe || !stays(fe, svc, spec->replace))
 			continue;
 		if (fe->svc == svc)
 			NL_SET_ERR_MSG(extack, "service has this frontend already");
@@ -473,8 +521,30 @@ int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
 	return 0;
 }
 
+/* Context: cfg_lock held. */
+static void set_plan(const struct list_head *frontends, struct k8snet_plan *plan)
+{
+	struct k8snet_frontend *fe;
+
+	list_for_each_entry(fe, frontends, node)
+		rcu_assign_pointer(fe->plan, plan);
+}
+
+void k8snet_frontends_set_plan(struct k8snet_net *kn, struct k8snet_service *svc,
+			       struct k8snet_plan *plan)
+{
+	k8snet_assert_cfg(kn);
+	set_plan(&svc->frontends, plan);
+}
+
+/*
+ * All that can fail is done while packets cannot see it: new frontends are in
+ * the tables, but have no plan. Then each gets it, and only then those that go
+ * are taken out, so that a port is never without one in between.
+ */
 int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
-			    const struct k8snet_service_spec *spec)
+			    const struct k8snet_service_spec *spec,
+			    struct k8snet_plan *plan)
 {
 	struct k8snet_frontend *fe, *tmp;
 	unsigned int i;
@@ -491,10 +561,10 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 		const struct k8snet_frontend_spec *s = &spec->frontends[i];
 
 		if (is_range(s->key.port, s->port_end))
-			fe = range_find(kn, s, true);
+			fe = range_find(kn, s, svc, spec->replace, true);
 		else
 			fe = frontend_find(kn, &s->key);
-		if (fe && fe->type == s->type) {
+		if (fe && fe->type == s->type && !WARN_ON_ONCE(fe->svc != svc)) {
 			list_move_tail(&fe->node, &stay);
 			continue;
 		}
@@ -522,13 +592,17 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 		list_move_tail(&fe->node, &fresh);
 	}
 
+	set_plan(&fresh, plan);
+	set_plan(&stay, plan);
 	list_for_each_entry_safe(fe, tmp, &svc->frontends, node)
 		k8snet_frontend_unpublish(kn, fe);
+	ranges_settled(kn, &fresh);
 	list_splice_tail(&stay, &svc->frontends);
 	list_splice_tail(&fresh, &svc->frontends);
 	return 0;
 
 err_undo:
+	ranges_settled(kn, &fresh);
 	list_for_each_entry_safe(fe, tmp, &fresh, node)
 		k8snet_frontend_unpublish(kn, fe);
 	list_splice_tail(&stay, &svc->frontends);

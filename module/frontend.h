@@ -8,6 +8,7 @@
 #include "addr.h"
 #include "netns.h"
 
+struct k8snet_plan;
 struct k8snet_service_spec;
 
 struct k8snet_frontend_key {
@@ -26,6 +27,10 @@ struct k8snet_frontend {
 	__be16 port_end;		/* constant; key.port: a single port */
 	u8 type;			/* enum k8snet_frontend_type; constant */
 	struct k8snet_service *svc;	/* constant */
+	/* What packets to it go by. NULL: it is in the tables, but not there for
+	 * packets until the change that brings it is complete.
+	 */
+	struct k8snet_plan __rcu *plan;
 	struct list_head node;		/* svc->frontends; cfg_lock */
 	struct rcu_head rcu;
 };
@@ -39,6 +44,7 @@ struct k8snet_frontend {
 struct k8snet_ranges {
 	struct rcu_head rcu;
 	unsigned int n;
+	bool mixed;	/* a service's old and new ones may overlap now */
 	struct k8snet_range {
 		u8 proto;
 		u16 min, max;
@@ -106,11 +112,18 @@ int k8snet_frontends_check(struct k8snet_net *kn, struct k8snet_service *svc,
 			   const struct k8snet_service_spec *spec,
 			   struct netlink_ext_ack *extack);
 /*
- * Publishes the frontends of @spec that are new, keeps those that stay and
- * takes the others back. On an error the service has what it had.
+ * The service has the frontends of @spec and goes by @plan from now on: those
+ * that are new are published, those that stay change their plan, the others are
+ * taken back. A packet finds one with its old plan or with the new one, so that
+ * all that was settled with it counts for it. On an error the service has what
+ * it had, and no packet has seen anything else.
  */
 int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
-			    const struct k8snet_service_spec *spec);
+			    const struct k8snet_service_spec *spec,
+			    struct k8snet_plan *plan);
+/* Frontends that stay go by @plan from now on. */
+void k8snet_frontends_set_plan(struct k8snet_net *kn, struct k8snet_service *svc,
+			       struct k8snet_plan *plan);
 /* Packets do not find it any more; it is freed after a grace period. */
 void k8snet_frontend_unpublish(struct k8snet_net *kn,
 			       struct k8snet_frontend *fe);

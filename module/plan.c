@@ -220,8 +220,9 @@ static void plan_free_rcu(struct rcu_head *head)
 	k8snet_plan_free(container_of(head, struct k8snet_plan, rcu));
 }
 
-/* A reader got the plan from svc->plan inside an RCU section that began
- * before the pointer was replaced; after a grace period there is none.
+/* A reader got the plan from a frontend inside an RCU section that began before
+ * the pointer was replaced, or the frontend taken out of the tables; after a
+ * grace period there is none.
  */
 void k8snet_plan_free_rcu(struct k8snet_plan *plan)
 {

@@ -69,17 +69,14 @@ static struct k8snet_plan *plan_settings(const struct k8snet_plan *old,
 	return plan;
 }
 
-/*
- * Everything that can fail comes before the first change that a packet can
- * see, but for new frontends, which are taken back if a later one fails.
- */
+/* Everything that can fail comes before the first change that a packet sees. */
 static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 			  const struct k8snet_service_spec *spec,
 			  const struct k8snet_endpoint_spec *eps,
 			  unsigned int n_eps, enum k8snet_merge how,
 			  struct netlink_ext_ack *extack)
 {
-	struct k8snet_plan *old = k8snet_cfg_dereference(kn, svc->plan);
+	struct k8snet_plan *old = svc->plan;
 	struct k8snet_endpoint_state *states;
 	const struct k8snet_node_conf *node;
 	bool had_dsr = old && old->dsr;
@@ -103,12 +100,7 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 	err = k8snet_plan_build(plan, states, n, node->name, node->zone);
 	if (err)
 		goto err_plan;
-	/* A service without a plan is new: it must have one before the first
-	 * frontend leads to it.
-	 */
-	if (!old)
-		rcu_assign_pointer(svc->plan, plan);
-	err = k8snet_frontends_change(kn, svc, spec);
+	err = k8snet_frontends_change(kn, svc, spec, plan);
 	if (err) {
 		if (err == -EEXIST)
 			NL_SET_ERR_MSG(extack,
@@ -116,13 +108,11 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 		else if (err == -ENOSPC)
 			NL_SET_ERR_MSG(extack,
 				       "too many port ranges on one address");
-		goto err_plan_rcu;
+		goto err_plan;
 	}
-
-	if (old) {
-		rcu_assign_pointer(svc->plan, plan);
+	svc->plan = plan;
+	if (old)
 		k8snet_plan_free_rcu(old);
-	}
 	WRITE_ONCE(kn->n_dsr, kn->n_dsr + !!plan->dsr - had_dsr);
 	k8snet_endpoints_commit(kn, svc, plan, states, n);
 	/* New UDP frontends, or a set that is not empty any more. */
@@ -130,15 +120,6 @@ static int service_update(struct k8snet_net *kn, struct k8snet_service *svc,
 	k8snet_net_changed(kn);
 	return 0;
 
-err_plan_rcu:
-	/* A new service's plan was reachable through its frontends. */
-	if (!old) {
-		synchronize_rcu();
-		RCU_INIT_POINTER(svc->plan, NULL);
-		k8snet_endpoints_merge_undo(states, n);
-		k8snet_plan_free(plan);
-		return err;
-	}
 err_plan:
 	k8snet_plan_free(plan);
 err_states:
@@ -151,7 +132,7 @@ static void service_free_rcu(struct rcu_head *head)
 	struct k8snet_service *svc = container_of(head, struct k8snet_service,
 						  rcu);
 
-	k8snet_plan_free(rcu_dereference_raw(svc->plan));
+	k8snet_plan_free(svc->plan);
 	kfree(svc->traffic);
 	kfree(svc->drops);
 	kfree(svc);
@@ -182,6 +163,7 @@ int k8snet_service_create(struct k8snet_net *kn, const char *name,
 	svc->proto = spec->proto;
 	INIT_LIST_HEAD(&svc->frontends);
 	INIT_LIST_HEAD(&svc->endpoints);
+	INIT_LIST_HEAD(&svc->gone);
 
 	err = k8snet_hooks_get(kn);
 	if (err)
@@ -209,7 +191,7 @@ err_id:
 err_hooks:
 	k8snet_hooks_put(kn);
 err_free:
-	/* Frontends that were published and taken back led to it. */
+	/* Frontends that were in the tables and taken back name it. */
 	kfree_rcu(svc, rcu);
 	return err;
 }
@@ -248,8 +230,7 @@ static void service_unlink(struct k8snet_net *kn, struct k8snet_service *svc,
 	rhashtable_remove_fast(&kn->services, &svc->hash, service_params);
 	xa_erase(&kn->service_ids, svc->id);
 	kn->n_services--;
-	WRITE_ONCE(kn->n_dsr, kn->n_dsr -
-		   !!k8snet_cfg_dereference(kn, svc->plan)->dsr);
+	WRITE_ONCE(kn->n_dsr, kn->n_dsr - !!svc->plan->dsr);
 
 	list_for_each_entry_safe(ep, next, &svc->endpoints, node) {
 		WRITE_ONCE(ep->removed, true);
@@ -305,8 +286,7 @@ static struct k8snet_plan *plan_again(struct k8snet_net *kn,
 			.flags = ep->flags,
 			.hints = ep->hints,
 		};
-	plan = plan_settings(k8snet_cfg_dereference(kn, svc->plan),
-			     &endpoints_only);
+	plan = plan_settings(svc->plan, &endpoints_only);
 	if (plan && k8snet_plan_build(plan, states, n, name, zone)) {
 		k8snet_plan_free(plan);
 		plan = NULL;
@@ -345,8 +325,9 @@ int k8snet_services_replan(struct k8snet_net *kn, const char *name,
 		if (err) {
 			k8snet_plan_free(svc->next_plan);
 		} else {
-			old = k8snet_cfg_dereference(kn, svc->plan);
-			rcu_assign_pointer(svc->plan, svc->next_plan);
+			old = svc->plan;
+			svc->plan = svc->next_plan;
+			k8snet_frontends_set_plan(kn, svc, svc->plan);
 			k8snet_plan_free_rcu(old);
 			k8snet_plan_mark(svc->next_plan, svc);
 		}

@@ -15,7 +15,6 @@
 
 struct k8snet_service {
 	struct rhash_head hash;		/* kn->services */
-	struct k8snet_plan __rcu *plan;	/* never NULL while published */
 	u32 id;				/* kn->service_ids */
 	u8 proto;			/* constant */
 	atomic_t rr;			/* round robin: flows so far */
@@ -25,8 +24,10 @@ struct k8snet_service {
 	atomic_long_t *drops;
 	struct k8snet_traffic *traffic;	/* NULL: none yet; conn_lock */
 	/* Configuration that is not in the plan; cfg_lock. */
+	struct k8snet_plan *plan;	/* its frontends', for packets */
 	struct list_head frontends;
 	struct list_head endpoints;
+	struct list_head gone;		/* endpoints whose end is to be told */
 	unsigned int n_frontends, n_endpoints;
 	bool hinted;			/* an endpoint has topology hints */
 	struct k8snet_plan *next_plan;	/* k8snet_services_replan() only */

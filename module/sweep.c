@@ -32,7 +32,7 @@ static int is_stale(struct nf_conn *ct, void *data)
 	fe = k8snet_frontend_lookup_rcu(kn, &t->dst.u3, t->src.l3num,
 					IPPROTO_UDP, t->dst.u.udp.port);
 	if (fe) {
-		plan = rcu_dereference(fe->svc->plan);
+		plan = rcu_dereference(fe->plan);
 		stale = plan->no_endpoints != K8SNET_NO_ENDPOINTS_PASS ||
 			plan->set[k8snet_family_index(t->src.l3num)]
 				 [K8SNET_POLICY_CLUSTER].n;

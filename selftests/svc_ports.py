@@ -106,6 +106,31 @@ def who_wins(tap, c):
     tap.case("each change of an address' frontends is seen by the next flow",
              changes)
 
+    def overlaps():
+        """A set range may not take ports of another service, whatever else it
+        has ports of."""
+        addr = vip(4, 50)
+        c.tool("w0", f"svc add over-a vip {addr}:100-200/tcp {eps('p00', 8080)}")
+        c.tool("w0", f"svc add over-b vip {addr}:300-400/tcp {eps('p01', 8080)}")
+        for ports in "150-350", "150-600", "100-300", "400-500", "1-65534":
+            done = c.tool("w0", f"svc set over-a vip {addr}:{ports}/tcp",
+                          status=1)
+            check("another service" in done.err, done.err)
+        c.tool("w0", f"svc set over-a vip {addr}:150-299/tcp")
+        done = c.tool("w0", f"svc set over-a vip {addr}:300-400/tcp", status=1)
+        check("another service" in done.err, done.err)
+        c.tool("w0", f"svc set over-a vip {addr}:401-500/tcp "
+                     f"vip {addr}:100-299/tcp")
+        for port, want in (100, "over-a"), (299, "over-a"), (300, "over-b"), \
+                (400, "over-b"), (401, "over-a"), (500, "over-a"):
+            out = c.tool("w0", f"lookup tcp 10.240.0.100 {addr}:{port}").out
+            check(want in out, f"{port}: {out}")
+        c.tool("w0", "svc del over-b")
+        c.tool("w0", f"svc set over-a vip {addr}:300-400/tcp")
+        c.tool("w0", "svc del over-a")
+
+    tap.case("a range that is set takes no other service's ports", overlaps)
+
 
 def which_port(tap, c):
     """The endpoint's port, and the flow's own."""
