@@ -58,18 +58,6 @@ static int spec_cmp(const void *a, const void *b)
 			    &y->addr, y->family, y->port);
 }
 
-struct k8snet_endpoint *
-k8snet_endpoint_find(struct k8snet_service *svc,
-		     const struct k8snet_endpoint_spec *spec)
-{
-	struct k8snet_endpoint *ep;
-
-	list_for_each_entry(ep, &svc->endpoints, node)
-		if (!endpoint_cmp_spec(ep, spec))
-			return ep;
-	return NULL;
-}
-
 static struct k8snet_endpoint *endpoint_alloc(const struct k8snet_service *svc,
 					      const struct k8snet_endpoint_spec *s)
 {
@@ -144,17 +132,26 @@ static struct k8snet_hints *hints_make(const struct k8snet_hints *old,
 
 /* What the message says of an endpoint; on an error @state is as it was. */
 static int state_apply(struct k8snet_endpoint_state *state,
-		       const struct k8snet_endpoint_spec *s)
+		       const struct k8snet_endpoint_spec *s,
+		       struct netlink_ext_ack *extack)
 {
+	u32 flags = (state->flags & ~s->mask) | (s->flags & s->mask);
 	struct k8snet_hints *hints;
 
+	/* As in EndpointSlice: ready means serving, and not terminating. */
+	if (flags & K8SNET_EP_READY && (flags & K8SNET_EP_TERMINATING ||
+					!(flags & K8SNET_EP_SERVING))) {
+		NL_SET_ERR_MSG(extack,
+			       "ready endpoint must be serving and not terminating");
+		return -EINVAL;
+	}
 	if (s->has_zones || s->has_nodes) {
 		hints = hints_make(state->hints, s);
 		if (IS_ERR(hints))
 			return PTR_ERR(hints);
 		state->hints = hints;
 	}
-	state->flags = (state->flags & ~s->mask) | (s->flags & s->mask);
+	state->flags = flags;
 	if (s->has_weight)
 		state->weight = s->weight;
 	return 0;
@@ -213,7 +210,7 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 			out[count].weight = out[count].ep->weight;
 			out[count].flags = out[count].ep->flags;
 			out[count].hints = NULL;
-			err = state_apply(&out[count++], s++);
+			err = state_apply(&out[count++], s++, extack);
 			if (err)
 				goto err_free;
 			err = -ENOMEM;
@@ -237,7 +234,8 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 				out[count].hints = NULL;
 			}
 			count++;
-			err = cmp ? 0 : state_apply(&out[count - 1], s);
+			err = cmp ? 0 :
+			      state_apply(&out[count - 1], s, extack);
 			if (err)
 				goto err_free;
 			err = -ENOMEM;
@@ -296,6 +294,10 @@ void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 			kick = true;
 			wait |= atomic_read(&ep->active) > 0;
 		}
+		ep->untold = list_empty(&ep->node) ||
+			     ep->weight != states[i].weight ||
+			     ep->flags != states[i].flags ||
+			     ep->hints != states[i].hints;
 		WRITE_ONCE(ep->weight, states[i].weight);
 		WRITE_ONCE(ep->flags, states[i].flags);
 		if (ep->hints != states[i].hints) {
@@ -317,8 +319,7 @@ void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 		WRITE_ONCE(ep->removed, true);
 		WRITE_ONCE(ep->usable, 0);
 		k8snet_conn_left(ep, &wait, &kick);
-		list_del_init(&ep->node);
-		k8snet_endpoint_put(ep);
+		list_move_tail(&ep->node, &svc->gone);
 	}
 	kvfree(states);
 

@@ -45,7 +45,8 @@ struct k8snet_endpoint {
 	atomic_long_t flows;		/* given to it; per new flow */
 	struct k8snet_hints *hints;	/* NULL: none; cfg_lock */
 	struct k8snet_traffic *traffic;	/* NULL: none yet; conn_lock */
-	struct list_head node;		/* svc->endpoints; cfg_lock */
+	struct list_head node;		/* svc->endpoints or ->gone; cfg_lock */
+	bool untold;			/* a change is to be told; cfg_lock */
 	struct rcu_head rcu;
 };
 
@@ -77,10 +78,6 @@ static inline const char *k8snet_hint_next(const char *name)
 	return name + strlen(name) + 1;
 }
 
-struct k8snet_endpoint *
-k8snet_endpoint_find(struct k8snet_service *svc,
-		     const struct k8snet_endpoint_spec *spec);
-
 /* Drops a reference; the last frees after a grace period. Any context. */
 void k8snet_endpoint_put(struct k8snet_endpoint *ep);
 static inline bool __must_check k8snet_endpoint_get(struct k8snet_endpoint *ep)
@@ -110,8 +107,10 @@ int k8snet_endpoints_merge(struct k8snet_net *kn, struct k8snet_service *svc,
 /* Frees @states and the endpoints that were made for it. */
 void k8snet_endpoints_merge_undo(struct k8snet_endpoint_state *states,
 				 unsigned int n);
-/* The plan made of @states is published: the endpoints become so. Frees
- * @states. Context: cfg_lock held; may wait for flows to end.
+/*
+ * The plan made of @states is published: the endpoints become so. Frees
+ * @states. What is to be told of it is marked, or on svc->gone, until
+ * k8snet_endpoints_notify(). Context: cfg_lock held; may wait for flows to end.
  */
 void k8snet_endpoints_commit(struct k8snet_net *kn, struct k8snet_service *svc,
 			     const struct k8snet_plan *plan,

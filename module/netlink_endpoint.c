@@ -76,41 +76,38 @@ static int endpoint_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 	return 0;
 }
 
-static void notify(struct k8snet_net *kn, struct k8snet_service *svc,
-		   const struct k8snet_endpoint_spec *specs, unsigned int n)
+void k8snet_endpoints_notify(struct k8snet_net *kn, struct k8snet_service *svc)
 {
 	struct endpoint_obj o = { .svc = svc };
+	struct k8snet_endpoint *ep, *tmp;
 
-	for (; n--; specs++) {
-		o.ep = k8snet_endpoint_find(svc, specs);
-		if (o.ep)
-			k8snet_nl_notify(kn, K8SNET_CMD_ENDPOINT_NTF,
-					 endpoint_fill, &o);
+	k8snet_assert_cfg(kn);
+	list_for_each_entry_safe(ep, tmp, &svc->gone, node) {
+		/* Which one it was; the rest is over. */
+		struct k8snet_endpoint end = {
+			.addr = ep->addr, .family = ep->family, .port = ep->port,
+		};
+
+		o.ep = &end;
+		k8snet_nl_notify(kn, K8SNET_CMD_ENDPOINT_DEL_NTF, endpoint_fill,
+				 &o);
+		list_del_init(&ep->node);
+		k8snet_endpoint_put(ep);
+		cond_resched();
+	}
+	list_for_each_entry(ep, &svc->endpoints, node) {
+		if (!ep->untold)
+			continue;
+		ep->untold = false;
+		o.ep = ep;
+		k8snet_nl_notify(kn, K8SNET_CMD_ENDPOINT_NTF, endpoint_fill, &o);
+		cond_resched();
 	}
 }
 
 typedef int (*endpoint_op_t)(struct k8snet_net *kn, struct k8snet_service *svc,
 			     const struct k8snet_endpoint_spec *specs,
 			     unsigned int n, struct netlink_ext_ack *extack);
-
-/* The endpoints of a removal are gone when it is told, so what is told is
- * what the request said of them.
- */
-static void notify_removed(struct k8snet_net *kn, struct k8snet_service *svc,
-			   const struct k8snet_endpoint_spec *specs,
-			   unsigned int n)
-{
-	struct k8snet_endpoint ep = {};
-	struct endpoint_obj o = { .svc = svc, .ep = &ep };
-
-	for (; n--; specs++) {
-		ep.addr = specs->addr;
-		ep.family = specs->family;
-		ep.port = specs->port;
-		k8snet_nl_notify(kn, K8SNET_CMD_ENDPOINT_DEL_NTF,
-				 endpoint_fill, &o);
-	}
-}
 
 static int endpoint_request(struct genl_info *info, bool set, endpoint_op_t op)
 {
@@ -132,12 +129,8 @@ static int endpoint_request(struct genl_info *info, bool set, endpoint_op_t op)
 	svc = k8snet_nl_service_find(kn, info, &err);
 	if (svc)
 		err = op(kn, svc, specs, n, info->extack);
-	if (svc && !err) {
-		if (op == k8snet_endpoint_remove)
-			notify_removed(kn, svc, specs, n);
-		else
-			notify(kn, svc, specs, n);
-	}
+	if (svc && !err)
+		k8snet_endpoints_notify(kn, svc);
 	mutex_unlock(&kn->cfg_lock);
 	kvfree(specs);
 	return err;

@@ -99,7 +99,7 @@ static int service_fill(struct sk_buff *skb, const struct k8snet_msg *m,
 			struct k8snet_net *kn, const void *obj)
 {
 	const struct k8snet_service *svc = obj;
-	const struct k8snet_plan *plan = k8snet_cfg_dereference(kn, svc->plan);
+	const struct k8snet_plan *plan = svc->plan;
 	const struct k8snet_frontend *fe;
 	void *hdr = k8snet_msg_put(skb, m);
 	unsigned int i;
@@ -345,14 +345,6 @@ static int endpoint_parse(const struct nlattr *nla,
 			  nla_get_u32(tb[K8SNET_A_ENDPOINT_MASK]) :
 			  __K8SNET_EP_ALL;
 	}
-	/* As in EndpointSlice: ready means serving, and not terminating. */
-	if (s->flags & s->mask & K8SNET_EP_READY &&
-	    (s->flags & s->mask & K8SNET_EP_TERMINATING ||
-	     !(s->flags & s->mask & K8SNET_EP_SERVING))) {
-		NL_SET_ERR_MSG_ATTR(extack, nla,
-				    "ready endpoint must be serving and not terminating");
-		return -EINVAL;
-	}
 	return 0;
 }
 
@@ -588,8 +580,10 @@ int k8snet_nl_service_new_doit(struct sk_buff *skb, struct genl_info *info)
 
 	mutex_lock(&kn->cfg_lock);
 	err = k8snet_service_create(kn, name, &spec, &svc, info->extack);
-	if (!err)
+	if (!err) {
 		k8snet_service_notify(kn, svc);
+		k8snet_endpoints_notify(kn, svc);
+	}
 	mutex_unlock(&kn->cfg_lock);
 out_free:
 	spec_free(&spec);
@@ -622,8 +616,10 @@ int k8snet_nl_service_set_doit(struct sk_buff *skb, struct genl_info *info)
 		if (!err)
 			err = k8snet_service_change(kn, svc, &spec,
 						    info->extack);
-		if (!err)
+		if (!err) {
 			k8snet_service_notify(kn, svc);
+			k8snet_endpoints_notify(kn, svc);
+		}
 		spec_free(&spec);
 	}
 	mutex_unlock(&kn->cfg_lock);

@@ -30,6 +30,12 @@ int k8snet_nl_endpoint_put(struct sk_buff *skb, int type,
 void k8snet_service_notify(struct k8snet_net *kn,
 			   const struct k8snet_service *svc);
 
+/* Tells what k8snet_endpoints_commit() has found to tell, and lets go of the
+ * endpoints that are gone. After each change of a service. Context: cfg_lock held,
+ * may sleep.
+ */
+void k8snet_endpoints_notify(struct k8snet_net *kn, struct k8snet_service *svc);
+
 /* Packets and bytes, and those of replies: four attributes from @type on. */
 int k8snet_nl_traffic_put(struct sk_buff *skb, int type,
 			  struct k8snet_traffic *const *sum);

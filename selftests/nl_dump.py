@@ -236,6 +236,20 @@ def notifications(tap, c):
                struct.pack("=I", 7), "weight")
         ask.request("ENDPOINT_DEL", name + endpoint("10.200.0.2", 53))
         expect_told("ENDPOINT_DEL_NTF", SERVICE_NAME="told")
+        # Only what the service had not had, and what it has no more.
+        ask.request("SERVICE_SET", name + endpoint("10.200.0.3", 53) +
+                    endpoint("10.200.0.4", 53) +
+                    u32("SERVICE_REPLACE", C["SERVICE_REPLACE_ENDPOINT"]))
+        expect_told("SERVICE_NTF", SERVICE_NAME="told")
+        data = expect_told("ENDPOINT_NTF", SERVICE_NAME="told")
+        expect(find(find(data, "SERVICE_ENDPOINT"), "ENDPOINT_ADDR"),
+               bytes((10, 200, 0, 4)), "the new endpoint")
+        ask.request("SERVICE_SET", name + endpoint("10.200.0.4", 53) +
+                    u32("SERVICE_REPLACE", C["SERVICE_REPLACE_ENDPOINT"]))
+        expect_told("SERVICE_NTF", SERVICE_NAME="told")
+        data = expect_told("ENDPOINT_DEL_NTF", SERVICE_NAME="told")
+        expect(find(find(data, "SERVICE_ENDPOINT"), "ENDPOINT_ADDR"),
+               bytes((10, 200, 0, 3)), "the endpoint that is gone")
         ask.request("SERVICE_DEL", name)
         expect_told("SERVICE_DEL_NTF", SERVICE_NAME="told")
 
