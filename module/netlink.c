@@ -223,8 +223,11 @@ static int flush_fill(struct sk_buff *skb, const struct k8snet_msg *m,
  */
 int k8snet_nl_flush_doit(struct sk_buff *skb, struct genl_info *info)
 {
+	struct k8snet_node_conf *conf = k8snet_node_defaults();
 	struct k8snet_net *kn = k8snet_info_net(info);
-	int err;
+
+	if (!conf)
+		return -ENOMEM;
 
 	rtnl_lock();
 	k8snet_bridge_flush(kn);
@@ -235,12 +238,12 @@ int k8snet_nl_flush_doit(struct sk_buff *skb, struct genl_info *info)
 	k8snet_route_flush(kn);
 	/* They are outdated by now, and would go by themselves. */
 	k8snet_flow_flush(kn);
-	err = k8snet_node_reset(kn);
+	k8snet_node_reset(kn, conf);
 	k8snet_net_changed(kn);
 	k8snet_nl_notify(kn, K8SNET_CMD_FLUSH_NTF, flush_fill, NULL);
 	mutex_unlock(&kn->cfg_lock);
 	rtnl_unlock();
-	return err;
+	return 0;
 }
 
 /* The policy belongs to the whole command: 6.1 has one entry for do and dump. */

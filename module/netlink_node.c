@@ -272,6 +272,7 @@ int k8snet_nl_node_set_doit(struct sk_buff *skb, struct genl_info *info)
 	struct k8snet_net *kn = k8snet_info_net(info);
 	struct k8snet_node_conf *conf;
 	int err = -ENOMEM;
+	bool had;
 
 	/* RTNL, because the addresses in use follow from the settings. */
 	rtnl_lock();
@@ -280,17 +281,27 @@ int k8snet_nl_node_set_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!conf)
 		goto out;
 	err = conf_parse(info, conf);
+	if (err)
+		goto out_free;
+	/* What may fail, and can be taken back, before what cannot. */
+	had = kn->localhost_nodeports;
+	if (conf->nodeport_localhost)
+		err = k8snet_localhost_set(kn, true);
+	if (err)
+		goto out_free;
 	/* Services with hints look different from another zone. */
-	if (!err)
-		err = k8snet_services_replan(kn, conf->name, conf->zone);
-	if (!err)
-		err = k8snet_localhost_set(kn, conf->nodeport_localhost);
+	err = k8snet_services_replan(kn, conf->name, conf->zone);
 	if (err) {
-		kfree(conf);
-		goto out;
+		k8snet_localhost_set(kn, had);
+		goto out_free;
 	}
+	k8snet_localhost_set(kn, conf->nodeport_localhost);
 	if (k8snet_node_publish(kn, conf))
 		k8snet_node_notify(kn);
+	goto out;
+
+out_free:
+	kfree(conf);
 out:
 	mutex_unlock(&kn->cfg_lock);
 	rtnl_unlock();

@@ -445,16 +445,21 @@ static void conf_default(struct k8snet_node_conf *conf)
 	conf->unassigned_ips = K8SNET_NO_ENDPOINTS_DROP;
 }
 
-int k8snet_node_reset(struct k8snet_net *kn)
+struct k8snet_node_conf *k8snet_node_defaults(void)
+{
+	struct k8snet_node_conf *conf = kzalloc(sizeof(*conf),
+						GFP_KERNEL_ACCOUNT);
+
+	if (conf)
+		conf_default(conf);
+	return conf;
+}
+
+void k8snet_node_reset(struct k8snet_net *kn, struct k8snet_node_conf *conf)
 {
 	const struct k8snet_node_conf *old;
-	struct k8snet_node_conf *conf;
 
 	k8snet_assert_cfg(kn);
-	conf = kzalloc(sizeof(*conf), GFP_KERNEL_ACCOUNT);
-	if (!conf)
-		return -ENOMEM;
-	conf_default(conf);
 	k8snet_localhost_set(kn, false);
 	/* Until the work has looked, the addresses in use stay. */
 	old = k8snet_cfg_dereference(kn, kn->node);
@@ -465,7 +470,6 @@ int k8snet_node_reset(struct k8snet_net *kn)
 	conf_replace(kn, conf);
 	k8snet_net_changed(kn);
 	k8snet_node_update(kn);
-	return 0;
 }
 
 static int netdev_event(struct notifier_block *nb, unsigned long event,

@@ -47,8 +47,10 @@ int k8snet_node_init(void);
 void k8snet_node_uninit(void);
 int k8snet_node_net_init(struct k8snet_net *kn);
 void k8snet_node_net_exit(struct k8snet_net *kn);
-/* Back to the defaults. Context: cfg_lock held. */
-int k8snet_node_reset(struct k8snet_net *kn);
+/* The defaults, for k8snet_node_reset(); NULL: no memory. */
+struct k8snet_node_conf *k8snet_node_defaults(void);
+/* Back to them: takes @conf. Context: cfg_lock held. */
+void k8snet_node_reset(struct k8snet_net *kn, struct k8snet_node_conf *conf);
 /* Looks for the node's addresses again. Context: any that may queue work. */
 void k8snet_node_update(struct k8snet_net *kn);
 /* The same at once, and tells the listeners of a change. Without memory the
