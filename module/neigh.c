@@ -23,6 +23,7 @@
 #include "bridge.h"
 #include "drop.h"
 #include "netns.h"
+#include "node.h"
 #include "pod.h"
 #include "route.h"
 #include "stats.h"
@@ -59,7 +60,7 @@ static bool neigh_is_local(const struct k8snet_net *kn,
 		return !ipv4_is_loopback(addr->ip) &&
 		       inet_addr_type(kn->net, addr->ip) == RTN_LOCAL;
 	return !ipv6_addr_loopback(&addr->in6) &&
-	       ipv6_chk_addr_and_flags(kn->net, &addr->in6, NULL, true, 0, 0);
+	       k8snet_node_has_ip6(kn->net, &addr->in6, NULL);
 }
 
 /*
@@ -307,8 +308,7 @@ static enum k8snet_neigh_verdict nd_rx_solicit(struct k8snet_port *port,
 	 * others' are their own affair, and not to be reached from here.
 	 */
 	if (ipv6_addr_type(&target.in6) & IPV6_ADDR_LINKLOCAL) {
-		if (ipv6_chk_addr_and_flags(br->kn->net, &target.in6, br->dev,
-					    false, 0, 0))
+		if (k8snet_node_has_ip6(br->kn->net, &target.in6, br->dev))
 			return K8SNET_NEIGH_STACK;
 		/* The duplicate address detection of a pod's own one. */
 		if (!dad)

@@ -400,13 +400,22 @@ static void node_work(struct work_struct *work)
 	}
 }
 
+bool k8snet_node_has_ip6(struct net *net, const struct in6_addr *addr,
+			 const struct net_device *dev)
+{
+	/* With ipv6.disable=1 there is no table to look in. */
+	return ipv6_mod_enabled() &&
+	       ipv6_chk_addr_and_flags(net, addr, dev, !dev, 0, 0);
+}
+
 bool k8snet_node_is_local_addr(struct k8snet_net *kn,
 			       const union nf_inet_addr *addr, u8 family)
 {
 	if (k8snet_addr_loopback(addr, family))
 		return false;
 	if (family == NFPROTO_IPV6)
-		return ipv6_chk_addr(kn->net, &addr->in6, NULL, 0);
+		return ipv6_mod_enabled() &&
+		       ipv6_chk_addr(kn->net, &addr->in6, NULL, 0);
 	return inet_addr_type(kn->net, addr->ip) == RTN_LOCAL;
 }
 

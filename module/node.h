@@ -69,6 +69,11 @@ bool k8snet_node_publish(struct k8snet_net *kn, struct k8snet_node_conf *conf);
 /* Does @addr answer on node ports? Context: RCU. */
 bool k8snet_node_is_nodeport_addr(struct k8snet_net *kn,
 				  const union nf_inet_addr *addr, u8 family);
+/* Is @addr an IPv6 address of the namespace, one that is tentative yet
+ * included; on @dev, if not NULL? Context: any.
+ */
+bool k8snet_node_has_ip6(struct net *net, const struct in6_addr *addr,
+			 const struct net_device *dev);
 /* Is @addr local to the namespace, loopback left out? Context: RCU. */
 bool k8snet_node_is_local_addr(struct k8snet_net *kn,
 			       const union nf_inet_addr *addr, u8 family);

@@ -40,6 +40,8 @@ static bool routing_plain(const struct net *net, const struct net_device *br,
 	struct in_device *in_dev;
 
 	if (family == NFPROTO_IPV6) {
+		if (!ipv6_mod_enabled())
+			return false;
 #ifdef CONFIG_IPV6_MULTIPLE_TABLES
 		if (READ_ONCE(net->ipv6.fib6_has_custom_rules))
 			return false;

@@ -12,6 +12,7 @@
 #include "flow.h"
 #include "netlink.h"
 #include "netns.h"
+#include "node.h"
 #include "pod.h"
 
 /* An address has 16 bytes and a family: one multiplication, and no call. Each
@@ -144,6 +145,10 @@ static int pod_check_addr(const struct k8snet_port *port,
 		NL_SET_ERR_MSG(extack, "pod address is not a unicast address");
 		return -EINVAL;
 	}
+	if (family == NFPROTO_IPV6 && !ipv6_mod_enabled()) {
+		NL_SET_ERR_MSG(extack, "IPv6 is disabled on this node (ipv6.disable)");
+		return -EAFNOSUPPORT;
+	}
 	if (family == NFPROTO_IPV6 &&
 	    ipv6_addr_type(&addr->in6) & (IPV6_ADDR_LINKLOCAL |
 					  IPV6_ADDR_MAPPED)) {
@@ -165,8 +170,7 @@ static int pod_check_addr(const struct k8snet_port *port,
 		}
 		local |= type == RTN_LOCAL;
 	} else {
-		local |= ipv6_chk_addr_and_flags(kn->net, &addr->in6, NULL,
-						 true, 0, 0);
+		local |= k8snet_node_has_ip6(kn->net, &addr->in6, NULL);
 	}
 	if (local) {
 		NL_SET_ERR_MSG(extack, "pod address is an address of the node");

@@ -170,7 +170,9 @@ static enum port_verdict port_rx_frame(struct k8snet_port *port,
 	case htons(ETH_P_IP):
 		return port_rx_ipv4(port, skb);
 	case htons(ETH_P_IPV6):
-		return port_rx_ipv6(port, skb);
+		/* With ipv6.disable=1 the node has no stack for it. */
+		return ipv6_mod_enabled() ? port_rx_ipv6(port, skb) :
+					    PORT_PROTO;
 	case htons(ETH_P_ARP):
 		return port_neigh_verdict(k8snet_neigh_rx_arp(port, skb));
 	}

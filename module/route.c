@@ -23,6 +23,7 @@
 #include "flow.h"
 #include "netlink.h"
 #include "netns.h"
+#include "node.h"
 #include "route.h"
 
 enum {
@@ -304,6 +305,10 @@ static int route_check_via(struct k8snet_net *kn,
 	u8 family = conf->prefix.family;
 	unsigned int type = RTN_UNICAST;
 
+	if (family == NFPROTO_IPV6 && !ipv6_mod_enabled()) {
+		NL_SET_ERR_MSG(extack, "IPv6 is disabled on this node (ipv6.disable)");
+		return -EAFNOSUPPORT;
+	}
 	if (k8snet_addr_any(&conf->via) ||
 	    k8snet_addr_multicast(&conf->via, family) ||
 	    k8snet_addr_loopback(&conf->via, family) ||
@@ -322,7 +327,7 @@ static int route_check_via(struct k8snet_net *kn,
 	}
 	if (family == NFPROTO_IPV4)
 		type = inet_addr_type(kn->net, conf->via.ip);
-	else if (ipv6_chk_addr(kn->net, &conf->via.in6, NULL, 0))
+	else if (k8snet_node_is_local_addr(kn, &conf->via, family))
 		type = RTN_LOCAL;
 	if (type == RTN_LOCAL) {
 		NL_SET_ERR_MSG(extack, "node of the route is this node");

@@ -47,6 +47,7 @@ OWN_KERNELS = {"debug": 5, "kcsan": 3}  # how much slower they are
 SANITIZE = " -fsanitize=address,undefined -fno-sanitize-recover=all"
 # Scripts that run VMs themselves, and the kernels they are for.
 OUTSIDE = {"selfcheck": ("6.1",), "dkms": KERNELS,
+           "noipv6": KERNELS + ("debug",),
            "planted": tuple(OWN_KERNELS)}
 VERBOSE = os.environ.get("V", "0") not in ("", "0")
 FASTPATHS = ("auto", "established", "off")
@@ -177,6 +178,7 @@ def run_outside(name, kernel, count, module):
     result = Result(name)
     command = {"selfcheck": [HERE + "/vm/selfcheck.sh"],
                "dkms": [HERE + "/dkms.sh"],
+               "noipv6": [HERE + "/noipv6.sh"],
                "planted": [HERE + "/planted/planted.sh", kernel]}[name]
     env = dict(environment(), K8SNET_KERNEL=kernel)
     if module:
