@@ -188,9 +188,13 @@ struct dst_entry *k8snet_route_dst(struct k8snet_net *kn,
 	if (!dst)
 		return NULL;
 
-	/* By a pod bridge it would come straight back here. */
+	/* By a pod bridge it would come straight back here. What a route packs
+	 * packets into (MPLS, SRv6, "encap ip") is done with the destination
+	 * that it was asked for, and theirs is another.
+	 */
 	dev = dst_dev(dst);
-	if (dev->flags & IFF_LOOPBACK || k8snet_bridge_dev(dev)) {
+	if (dev->flags & IFF_LOOPBACK || k8snet_bridge_dev(dev) ||
+	    dst->lwtstate) {
 		dst_release(dst);
 		return NULL;
 	}
