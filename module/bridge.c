@@ -486,6 +486,8 @@ void k8snet_bridge_settle(struct k8snet_net *kn)
 		bridge_gateway_update(br, NFPROTO_IPV4);
 		bridge_gateway_update(br, NFPROTO_IPV6);
 		bridge_mac_update(br);
+		if (atomic_xchg(&br->addr6_untold, 0) && !br->dead)
+			k8snet_bridge_notify(br, K8SNET_CMD_BRIDGE_NTF);
 	}
 }
 
@@ -516,10 +518,15 @@ static int bridge_inet6addr_event(struct notifier_block *nb,
 {
 	const struct inet6_ifaddr *ifa = ptr;
 	const struct net_device *dev = ifa->idev->dev;
+	struct k8snet_bridge *br;
 
-	if (k8snet_bridge_dev(dev) &&
-	    !(ipv6_addr_type(&ifa->addr) & IPV6_ADDR_LINKLOCAL))
-		k8snet_fib_resync(k8snet_bridge_priv(dev)->kn);
+	if (!k8snet_bridge_dev(dev) ||
+	    ipv6_addr_type(&ifa->addr) & IPV6_ADDR_LINKLOCAL)
+		return NOTIFY_DONE;
+	br = k8snet_bridge_priv(dev);
+	/* Before the work can look. */
+	atomic_set_release(&br->addr6_untold, 1);
+	k8snet_fib_resync(br->kn);
 	return NOTIFY_DONE;
 }
 

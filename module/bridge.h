@@ -31,6 +31,7 @@ struct k8snet_bridge {
 	unsigned int n_ports;		/* RTNL */
 	bool mtu_set;			/* by the administrator; RTNL */
 	bool dead;			/* being removed; RTNL */
+	atomic_t addr6_untold;		/* k8snet_bridge_settle() is to tell */
 	/* First address of each family, for hairpin traffic and neighbour
 	 * answers on the packet path; any until there is one. Written under
 	 * RTNL by the address notifiers; a reader may see an old one, never a
@@ -88,7 +89,8 @@ bool k8snet_bridge_is_gateway(struct k8snet_net *kn,
  * Context: RTNL held, takes cfg_lock.
  */
 void k8snet_bridge_flush(struct k8snet_net *kn);
-/* Follows the addresses of the namespace's bridges: gateways, derived MACs.
+/* Follows the addresses of the namespace's bridges: gateways, derived MACs, and
+ * tells listeners of IPv6 ones.
  * Context: RTNL held.
  */
 void k8snet_bridge_settle(struct k8snet_net *kn);
