@@ -176,10 +176,11 @@ static void fib_work(struct work_struct *work)
 		if (!r)
 			break;
 		/* A bridge that went down or away meanwhile is an error that
-		 * is of no interest: its next NETDEV_UP brings us back.
+		 * is of no interest: its next NETDEV_UP brings us back. Ours is
+		 * there already, or somebody else's, which stays as it would
+		 * have when ours was made.
 		 */
-		k8snet_fib_change(kn, RTM_NEWROUTE,
-				  NLM_F_CREATE | NLM_F_REPLACE,
+		k8snet_fib_change(kn, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL,
 				  &copy.prefix, copy.ifindex);
 		id++;
 	}
