@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Records of live flows; see conn.h. */
 
+#include <linux/list_sort.h>
 #include <linux/llist.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
@@ -12,12 +13,26 @@
 
 struct workqueue_struct *k8snet_wq;
 
+/*
+ * What is known of an entry that is not in conntrack's table yet: its packet is
+ * still on its way through the stack, perhaps in somebody's queue. No reference
+ * is held on such a one: nfnetlink_queue takes it then for one that others may
+ * change at the same time, and drops the packet.
+ */
+struct conn_entry {
+	const struct nf_conn *ct;	/* to compare, nothing else */
+	struct nf_conntrack_tuple tuple;	/* original */
+	struct nf_conntrack_zone zone;
+	unsigned long until;		/* jiffies: not looked for any more */
+};
+
 struct k8snet_conn {
 	union {
 		struct llist_node new;	/* kn->conn_new */
-		struct list_head node;	/* kn->conns */
+		struct list_head node;	/* kn->conns, ->conns_awaited */
 	};
-	struct nf_conn *ct;		/* a reference */
+	struct nf_conn *ct;		/* a reference; NULL: */
+	struct conn_entry *awaited;	/* what is to be found */
 	struct k8snet_endpoint *ep;	/* a reference */
 	struct k8snet_traffic seen;	/* already added up; conn_lock */
 	bool dsr;			/* answered elsewhere */
@@ -38,18 +53,34 @@ enum {
 	 * for it has it done then.
 	 */
 	CONN_ACCOUNT_ROUNDS = 16,
-	/* When flows that are to move were not in conntrack's table yet. */
+	/* How long an entry is looked for in conntrack's table. */
+	CONN_AWAIT_MS = 4000,
+	/* ... and how often, where it is to move as soon as it is there. */
 	CONN_RETRY_MS = 20,
 };
+
+static struct conn_entry *conn_entry_make(const struct nf_conn *ct)
+{
+	struct conn_entry *e = kmalloc(sizeof(*e), GFP_ATOMIC | __GFP_NOWARN);
+
+	if (!e)
+		return NULL;
+	e->ct = ct;
+	e->tuple = ct->tuplehash[IP_CT_DIR_ORIGINAL].tuple;
+	e->zone = *nf_ct_zone(ct);
+	e->until = jiffies + msecs_to_jiffies(CONN_AWAIT_MS);
+	return e;
+}
 
 /*
  * Producers are packets, which push to a lockless list of their CPU; the one
  * consumer is the work, under conn_lock.
  */
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
-		     const struct k8snet_decision *d, unsigned int len)
+		     const struct k8snet_decision *d)
 {
 	struct k8snet_endpoint *ep = d->ep;
+	struct conn_entry *awaited = NULL;
 	struct k8snet_conn *conn;
 	int n;
 
@@ -65,12 +96,21 @@ bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
 		k8snet_stat_inc(kn, NOMEM);
 		goto err_ep;
 	}
-	nf_conntrack_get(&ct->ct_general);
-	conn->ct = ct;
+	if (nf_ct_is_confirmed(ct)) {
+		nf_conntrack_get(&ct->ct_general);
+		conn->ct = ct;
+	} else {
+		awaited = conn_entry_make(ct);
+		if (!awaited) {
+			k8snet_stat_inc(kn, NOMEM);
+			goto err_conn;
+		}
+		conn->ct = NULL;
+	}
+	conn->awaited = awaited;
 	conn->ep = ep;
 	conn->dsr = d->dsr;
 	memset(&conn->seen, 0, sizeof(conn->seen));
-	k8snet_traffic_begin(ct, len);
 	atomic_inc(&ep->active);
 	llist_add(&conn->new, this_cpu_ptr(kn->conn_new));
 	/* The work goes on by itself while there are records. */
@@ -79,6 +119,8 @@ bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
 				   msecs_to_jiffies(CONN_SCAN_MS));
 	return true;
 
+err_conn:
+	kmem_cache_free(conn_cache, conn);
 err_ep:
 	k8snet_endpoint_put(ep);
 err_count:
@@ -108,11 +150,13 @@ static void account(struct k8snet_net *kn, struct k8snet_conn *conn)
 
 static void conn_free(struct k8snet_net *kn, struct k8snet_conn *conn)
 {
-	account(kn, conn);
+	if (conn->ct)
+		account(kn, conn);
 	list_del(&conn->node);
 	atomic_dec(&conn->ep->active);
 	k8snet_endpoint_put(conn->ep);
 	nf_ct_put(conn->ct);
+	kfree(conn->awaited);
 	kmem_cache_free(conn_cache, conn);
 	atomic_dec(&kn->n_conns);
 }
@@ -128,15 +172,120 @@ static void collect(struct k8snet_net *kn)
 		first = llist_del_all(per_cpu_ptr(kn->conn_new, cpu));
 		/* Behind those that wait to be looked at. */
 		llist_for_each_entry_safe(conn, tmp, first, new)
-			list_add_tail(&conn->node, &kn->conns);
+			list_add_tail(&conn->node, conn->ct ? &kn->conns :
+						   &kn->conns_awaited);
 	}
 }
 
+static int awaited_cmp(void *priv, const struct list_head *a,
+		       const struct list_head *b)
+{
+	const struct k8snet_conn *x = list_entry(a, struct k8snet_conn, node);
+	const struct k8snet_conn *y = list_entry(b, struct k8snet_conn, node);
+
+	if (x->awaited->ct != y->awaited->ct)
+		return x->awaited->ct < y->awaited->ct ? -1 : 1;
+	if (x->ep != y->ep)
+		return x->ep < y->ep ? -1 : 1;
+	return memcmp(&x->awaited->tuple, &y->awaited->tuple,
+		      sizeof(x->awaited->tuple));
+}
+
 /*
- * Is the entry out of conntrack's table, or was it never in? Then ours is the
- * only reference that can last. A packet still on its way may hold one, too;
- * the next scan sees. A TCP connection that has been closed is no load on its
- * endpoint any more.
+ * UDP has no connection that would fail: a client that keeps sending would
+ * be led to an endpoint that is gone for ever. An endpoint that still serves
+ * keeps its flows, terminating or not (kubernetes issues 19029, 122740).
+ *
+ * A connection of TCP or SCTP goes on if its service says so, which is how an
+ * endpoint drains. One that was never answered has nothing to go on with: its
+ * client asks again, and gets another endpoint (kubernetes issue 101607).
+ */
+static bool may_stay(const struct k8snet_endpoint *ep)
+{
+	return !READ_ONCE(ep->removed) &&
+	       (ep->proto != IPPROTO_UDP ||
+		READ_ONCE(ep->flags) & K8SNET_EP_SERVING);
+}
+
+static bool must_move(const struct k8snet_conn *conn)
+{
+	const struct k8snet_endpoint *ep = conn->ep;
+
+	return !may_stay(ep) &&
+	       (ep->proto == IPPROTO_UDP ||
+		READ_ONCE(ep->on_removal) != K8SNET_ON_REMOVAL_KEEP ||
+		(!conn->dsr &&
+		 !test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status)));
+}
+
+/* The entry of a record, with a reference, if it is in conntrack's table by
+ * now. One in the same memory may be another's, of the same client even, who has
+ * asked again, but then has its own endpoint.
+ */
+static struct nf_conn *awaited_find(struct k8snet_net *kn,
+				    const struct k8snet_conn *conn)
+{
+	const struct conn_entry *e = conn->awaited;
+	const struct nf_conntrack_tuple_hash *h;
+	const struct nf_conntrack_tuple *reply;
+	struct nf_conn *ct;
+
+	h = nf_conntrack_find_get(kn->net, &e->zone, &e->tuple);
+	if (!h)
+		return NULL;
+	ct = nf_ct_tuplehash_to_ctrack(h);
+	reply = &ct->tuplehash[IP_CT_DIR_REPLY].tuple;
+	if (ct == e->ct &&
+	    k8snet_addr_equal(&reply->src.u3, &conn->ep->addr) &&
+	    (!conn->ep->port || reply->src.u.all == conn->ep->port))
+		return ct;
+	nf_ct_put(ct);
+	return NULL;
+}
+
+/*
+ * Looks for the entries that are awaited. A first packet that was dropped on its
+ * way leaves a record that waits in vain, and its entry's memory may be that of
+ * the client's next try, to the same endpoint: of records that are alike one is
+ * enough. *@changed: an endpoint went before the entry was there. Returns whether
+ * some are expected in a moment.
+ */
+static bool conns_find(struct k8snet_net *kn, bool *changed)
+{
+	unsigned long soon = jiffies + msecs_to_jiffies(CONN_AWAIT_MS -
+							CONN_SCAN_MS);
+	struct k8snet_conn *conn, *tmp;
+	bool expected = false;
+
+	lockdep_assert_held(&kn->conn_lock);
+	list_sort(NULL, &kn->conns_awaited, awaited_cmp);
+	list_for_each_entry_safe(conn, tmp, &kn->conns_awaited, node) {
+		if (!list_is_last(&conn->node, &kn->conns_awaited) &&
+		    !awaited_cmp(NULL, &conn->node, &tmp->node)) {
+			conn_free(kn, conn);
+			continue;
+		}
+		conn->ct = awaited_find(kn, conn);
+		if (conn->ct) {
+			kfree(conn->awaited);
+			conn->awaited = NULL;
+			list_move_tail(&conn->node, &kn->conns);
+			*changed |= must_move(conn);
+		} else if (time_after_eq(jiffies, conn->awaited->until)) {
+			conn_free(kn, conn);
+		} else {
+			expected |= time_after(conn->awaited->until, soon) &&
+				    !may_stay(conn->ep);
+		}
+		cond_resched();
+	}
+	return expected;
+}
+
+/*
+ * Is the entry out of conntrack's table? Then ours is the only reference that
+ * can last. A packet still on its way may hold one, too; the next scan sees. A
+ * TCP connection that has been closed is no load on its endpoint any more.
  */
 static bool is_dead(const struct nf_conn *ct)
 {
@@ -149,28 +298,6 @@ static bool is_dead(const struct nf_conn *ct)
 	}
 	return refcount_read(&ct->ct_general.use) == 1 ||
 	       nf_ct_is_dying(ct) || nf_ct_is_expired(ct);
-}
-
-/*
- * UDP has no connection that would fail: a client that keeps sending would
- * be led to an endpoint that is gone for ever. An endpoint that still serves
- * keeps its flows, terminating or not (kubernetes issues 19029, 122740).
- *
- * A connection of TCP or SCTP goes on if its service says so, which is how an
- * endpoint drains. One that was never answered has nothing to go on with: its
- * client asks again, and gets another endpoint (kubernetes issue 101607).
- */
-static bool must_move(const struct k8snet_conn *conn)
-{
-	const struct k8snet_endpoint *ep = conn->ep;
-
-	if (ep->proto == IPPROTO_UDP)
-		return READ_ONCE(ep->removed) ||
-		       !(READ_ONCE(ep->flags) & K8SNET_EP_SERVING);
-	return READ_ONCE(ep->removed) &&
-	       (READ_ONCE(ep->on_removal) != K8SNET_ON_REMOVAL_KEEP ||
-		(!conn->dsr &&
-		 !test_bit(IPS_SEEN_REPLY_BIT, &conn->ct->status)));
 }
 
 /* Ends the connection for both of its ends. Context: process, BH on. */
@@ -187,11 +314,10 @@ static void reset(struct k8snet_net *kn, const struct k8snet_conn *conn)
 
 /*
  * Looks at up to @left records, those first that nobody has looked at for the
- * longest time. @changed: flows are to move or to end. Returns how many have,
- * *@again: some could not.
+ * longest time. @changed: flows are to move or to end. Returns how many have.
  */
 static unsigned int conns_scan(struct k8snet_net *kn, unsigned int left,
-			       bool changed, bool *again)
+			       bool changed)
 {
 	bool sum = !(kn->conn_round % CONN_ACCOUNT_ROUNDS);
 	struct k8snet_conn *conn, *tmp;
@@ -209,19 +335,13 @@ static unsigned int conns_scan(struct k8snet_net *kn, unsigned int left,
 		} else if (!changed || !must_move(conn)) {
 			if (sum)
 				account(kn, conn);
-		} else if (nf_ct_is_confirmed(conn->ct)) {
+		} else {
 			/* False if somebody else was faster. */
 			if (nf_ct_delete(conn->ct, 0, 0)) {
 				killed++;
 				reset(kn, conn);
 			}
 			conn_free(kn, conn);
-		} else {
-			/* Only what is in conntrack's table can be taken out
-			 * of it. An entry whose first packet is still on its
-			 * way will be in a moment, or is dead by then.
-			 */
-			*again = true;
 		}
 		cond_resched();
 	}
@@ -232,8 +352,8 @@ static void conn_work(struct work_struct *work)
 {
 	struct k8snet_net *kn = container_of(work, struct k8snet_net,
 					     conn_work.work);
-	bool changed, again = false;
 	unsigned int killed, n;
+	bool changed, expected;
 
 	changed = test_and_clear_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
 	/* Packets that took an endpoint from an old plan have recorded their
@@ -244,18 +364,17 @@ static void conn_work(struct work_struct *work)
 
 	mutex_lock(&kn->conn_lock);
 	collect(kn);
+	expected = conns_find(kn, &changed);
 	n = atomic_read(&kn->n_conns);
 	killed = conns_scan(kn, changed ? UINT_MAX :
 			    max_t(unsigned int, CONN_SLICE, n / CONN_SLICES + 1),
-			    changed, &again);
+			    changed);
 	n = atomic_read(&kn->n_conns);
 	if (kn->conn_seen >= n) {
 		kn->conn_seen = 0;
 		kn->conn_round++;
 	}
 	mutex_unlock(&kn->conn_lock);
-	if (again)
-		set_bit(CONN_ENDPOINTS_CHANGED, &kn->conn_flags);
 
 	if (killed) {
 		local_bh_disable();
@@ -264,7 +383,7 @@ static void conn_work(struct work_struct *work)
 	}
 	if (n)
 		queue_delayed_work(k8snet_wq, &kn->conn_work,
-				   msecs_to_jiffies(again ? CONN_RETRY_MS :
+				   msecs_to_jiffies(expected ? CONN_RETRY_MS :
 						    n > CONN_SLICE ?
 						    CONN_SCAN_MS / CONN_SLICES :
 						    CONN_SCAN_MS));
@@ -273,9 +392,13 @@ static void conn_work(struct work_struct *work)
 void k8snet_conn_account(struct k8snet_net *kn)
 {
 	struct k8snet_conn *conn;
+	bool changed = false;
 
 	mutex_lock(&kn->conn_lock);
 	collect(kn);
+	conns_find(kn, &changed);
+	if (changed)
+		k8snet_conn_endpoints_changed(kn);
 	list_for_each_entry(conn, &kn->conns, node) {
 		account(kn, conn);
 		cond_resched();
@@ -309,6 +432,7 @@ int k8snet_conn_net_init(struct k8snet_net *kn)
 
 	mutex_init(&kn->conn_lock);
 	INIT_LIST_HEAD(&kn->conns);
+	INIT_LIST_HEAD(&kn->conns_awaited);
 	INIT_DELAYED_WORK(&kn->conn_work, conn_work);
 	kn->conn_new = alloc_percpu(struct llist_head);
 	if (!kn->conn_new)
@@ -327,6 +451,8 @@ void k8snet_conn_net_exit(struct k8snet_net *kn)
 	mutex_lock(&kn->conn_lock);
 	collect(kn);
 	list_for_each_entry_safe(conn, tmp, &kn->conns, node)
+		conn_free(kn, conn);
+	list_for_each_entry_safe(conn, tmp, &kn->conns_awaited, node)
 		conn_free(kn, conn);
 	mutex_unlock(&kn->conn_lock);
 	free_percpu(kn->conn_new);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Which endpoint a live flow of a service has. conntrack has no place for it;
- * a record here, made with the flow's first packet, holds the conntrack entry
- * and the endpoint, and is dropped soon after the entry has died.
+ * a record here, made with the flow's first packet, holds the endpoint and, as
+ * soon as it is in conntrack's table, the entry, and is dropped soon after that
+ * has died.
  *
  * It gives the live flows of an endpoint (least connections) and finds the
  * flows of an endpoint that goes without a walk over all of conntrack.
@@ -20,11 +21,11 @@ void k8snet_conn_uninit(void);
 int k8snet_conn_net_init(struct k8snet_net *kn);
 void k8snet_conn_net_exit(struct k8snet_net *kn);
 
-/* Records a new flow to the endpoint of @d, whose first packet has @len bytes. False, counted: no
- * memory or too many. Context: packet path; @ct unconfirmed.
+/* Records a new flow to the endpoint of @d. False, counted: no memory or too
+ * many. Context: packet path, BH off; @ct just confirmed, or not yet.
  */
 bool k8snet_conn_add(struct k8snet_net *kn, struct nf_conn *ct,
-		     const struct k8snet_decision *d, unsigned int len);
+		     const struct k8snet_decision *d);
 
 /* Brings the traffic of services and endpoints up to date. At worst a look at
  * K8SNET_CONNS_MAX records. Context: may sleep; cfg_lock may be held.

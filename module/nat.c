@@ -23,6 +23,7 @@
 #include "node.h"
 #include "pod.h"
 #include "service.h"
+#include "traffic.h"
 
 static bool is_echo_request(const struct nf_conntrack_tuple *t)
 {
@@ -203,7 +204,7 @@ static unsigned int begin(struct k8snet_net *kn, const struct sk_buff *skb,
 		if (verdict != NF_ACCEPT)
 			return verdict;
 	}
-	k8snet_conn_add(kn, ct, d, skb->len);
+	k8snet_traffic_begin(ct, skb->len);
 	atomic_long_inc(&d->ep->flows);
 	atomic_long_inc(&svc->flows);
 	k8snet_stat_inc(kn, SVC_FLOWS);
@@ -218,7 +219,11 @@ static unsigned int translate(struct k8snet_net *kn, const struct sk_buff *skb,
 
 	verdict = translate_destination(kn, skb, ct, &d->ep->addr, d->ep->port,
 					d->fe->svc);
-	return verdict == NF_ACCEPT ? begin(kn, skb, ct, d) : verdict;
+	if (verdict == NF_ACCEPT)
+		verdict = begin(kn, skb, ct, d);
+	if (verdict == NF_ACCEPT)
+		k8snet_conn_add(kn, ct, d);
+	return verdict;
 }
 
 /* The counter of a packet that is rejected or dropped. */

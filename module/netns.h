@@ -118,7 +118,8 @@ struct k8snet_net {
 
 	/* conn.c */
 	struct llist_head __percpu *conn_new;	/* lockless, producers */
-	struct list_head conns;			/* conn_work and conn_lock */
+	/* Of entries in conntrack's table, and of those not there yet. */
+	struct list_head conns, conns_awaited;	/* conn_lock */
 	struct mutex conn_lock;
 	struct delayed_work conn_work;
 	unsigned long conn_flags;		/* conn.c */

@@ -25,6 +25,7 @@
 #include <net/netfilter/nf_nat.h>
 
 #include "chain.h"
+#include "conn.h"
 #include "dsr.h"
 #include "masq.h"
 #include "nat.h"
@@ -297,8 +298,12 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 		}
 	}
 	way->dir = CTINFO2DIR(info);
-	if (!way_find(kn, ct, way, in->pf))
+	if (!way_find(kn, ct, way, in->pf)) {
+		/* The stack goes on with what has been decided. */
+		if (d.ep)
+			k8snet_conn_add(kn, ct, &d);
 		return K8SNET_FLOW_MISS;
+	}
 	if (fresh) {
 		if (source_settle(kn, skb, in) != NF_ACCEPT)
 			goto drop;
@@ -316,8 +321,12 @@ static enum k8snet_flow_verdict tracked(struct k8snet_net *kn,
 		/* Where two packets of one flow race, the loser gets the
 		 * other's entry: the stack sorts that out.
 		 */
-		if (skb_nfct(skb) != &ct->ct_general)
+		if (skb_nfct(skb) != &ct->ct_general) {
+			k8snet_nat_forget(kn, &d);
 			return K8SNET_FLOW_MISS;
+		}
+		if (d.ep)
+			k8snet_conn_add(kn, ct, &d);
 		k8snet_stat_inc(kn, FLOW_ONEPASS);
 	} else if (nf_conntrack_confirm(skb) != NF_ACCEPT) {
 		goto drop;	/* never; it tells listeners of changes */
