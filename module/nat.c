@@ -84,7 +84,7 @@ static unsigned int ping_vip(struct k8snet_net *kn, const struct sk_buff *skb,
 		if (node->unassigned_ips == K8SNET_NO_ENDPOINTS_PASS ||
 		    !k8snet_service_unassigned(kn, &t->dst.u3, family))
 			return NF_ACCEPT;
-		k8snet_stat_inc(kn, SVC_UNASSIGNED);
+		k8snet_drop_note(kn, skb, K8SNET_STAT_SVC_UNASSIGNED, NULL);
 		return NF_DROP;
 	}
 	if (k8snet_node_is_local_addr(kn, &t->dst.u3, family))
@@ -249,7 +249,14 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 
 	switch (d->verdict) {
 	case K8SNET_LOOKUP_ENDPOINT:
-		return translate(kn, skb, ct, d);
+		if (likely(!nf_ct_is_confirmed(ct)))
+			return translate(kn, skb, ct, d);
+		/* From before there was the service, or its node's nf_nat: it
+		 * cannot be translated any more. Who asks again begins anew.
+		 */
+		nf_ct_kill(ct);
+		k8snet_drop_note(kn, skb, K8SNET_STAT_CT_STALE, svc);
+		return NF_DROP;
 	case K8SNET_LOOKUP_REJECT:
 		if (svc)
 			atomic_long_inc(&svc->rejected);

@@ -9,7 +9,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from svclib import Cluster, Tap, ask, check, endpoint, expect, wait_for
+from nfqueue import Queue
+from svclib import Ask, Cluster, Tap, ask, check, conntrack, endpoint, expect, \
+    gather, wait_for
 
 PORT = 31000
 
@@ -188,6 +190,53 @@ def masquerade(c, family):
     expect(got["late"], 0, "srcnat")
 
 
+def queued(c, family):
+    """nfnetlink_queue takes no packet whose connection others hold, which is
+    not in conntrack's table yet."""
+    queue = Queue(c["w0"], 7)
+    try:
+        rules(c, family, """
+            chain f {
+                type filter hook forward priority 0;
+                ct state new IP daddr {p01} queue num 7
+            }""")
+        answer(c, "p00", vip(family, 1), 80, "p01")
+        check(queue.seen, "no packet in the queue")
+    finally:
+        queue.close()
+
+
+def older(c, family):
+    """An entry from before there was anything to translate: the client's next
+    try is a new flow."""
+    w0 = c["w0"]
+    c.tool("w0", "flush")
+    rules(c, family, """
+        chain f {
+            type filter hook forward priority 0;
+            ct state new accept
+        }""")
+    addr = vip(family, 99)
+    w0.ip("link add nowhere type dummy\nlink set nowhere up\n"
+          f"route add {addr} dev nowhere\n"
+          f"route add {c.addr('p10', family)} via {c.addr('w1', family)}")
+    c["out"].ip(f"route add {addr} via {c.addr('w0', family)}")
+    try:
+        one = Ask(c["out"], "tcp", addr, 80, sport=7000 + family)
+        one.start()
+        wait_for("entry without translation", lambda: conntrack(
+            w0, "-f", f"ipv{family}", "-p", "tcp", "-d", addr))
+        c.tool("w0", f"svc add late vip {endpoint(addr, 80)}/tcp "
+                     f"ep {endpoint(c.addr('p10', family), 80)}")
+        gather([one], timeout=15)
+        expect((one.name, one.error), ("p10", None))
+        check(c.stat("w0", "conntrack_stale"), "not counted")
+    finally:
+        w0.ip("link del nowhere\n"
+              f"route del {c.addr('p10', family)} via {c.addr('w1', family)}")
+        c["out"].ip(f"route del {addr}")
+
+
 def flushed(c, family):
     """Who removes all rules removes nothing of ours."""
     for words in (("nft", "flush", "ruleset"), ("iptables", "-F"),
@@ -233,9 +282,15 @@ def main():
                 ("node port: FORWARD by the original port, INPUT has no say",
                  node_port),
                 ("rejected packets do not come to FORWARD", refused),
+                ("a queue (NFQUEUE) gets first packets and lets them pass",
+                 queued),
                 ("masquerade: after FORWARD, before srcnat", masquerade),
                 ("services outlive the removal of all rules", flushed)):
             tap.case(f"IPv{family}: {what}", func, c, family)
+    # Last: nothing is left of the node's configuration.
+    for family in 4, 6:
+        tap.case(f"IPv{family}: an entry older than the services is no "
+                 "hindrance for long", older, c, family)
     tap.end()
 
 
