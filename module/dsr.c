@@ -89,6 +89,7 @@ void k8snet_dsr_refresh(const struct sk_buff *skb, u8 family,
 	u32 seconds = K8SNET_DSR_TIMEOUT_SECONDS;
 	const struct tcphdr *th;
 	struct tcphdr buf;
+	u8 *flags;
 
 	if (!thoff)
 		return;
@@ -96,7 +97,14 @@ void k8snet_dsr_refresh(const struct sk_buff *skb, u8 family,
 				sizeof(buf), &buf);
 	if (!th)
 		return;
-	if (th->fin || th->rst)
+	/* After its end the client still acknowledges the server's. */
+	flags = &ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].flags;
+	if (th->fin || th->rst) {
+		spin_lock_bh(&ct->lock);
+		*flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
+		spin_unlock_bh(&ct->lock);
+	}
+	if (READ_ONCE(*flags) & IP_CT_TCP_FLAG_CLOSE_INIT)
 		seconds = K8SNET_DSR_CLOSE_SECONDS;
 	WRITE_ONCE(ct->timeout, nfct_time_stamp + seconds * HZ);
 	nf_ct_acct_update(ct, IP_CT_DIR_ORIGINAL, skb->len);
