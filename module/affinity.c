@@ -168,11 +168,10 @@ static void affinity_work(struct work_struct *work)
 				continue;	/* resized: seen twice at worst */
 			break;
 		}
-		if (!expired(a, READ_ONCE(a->timeout)) &&
-		    !READ_ONCE(rcu_dereference(a->ep)->removed))
-			continue;
 		/* Found in the table only: after a grace period by nobody. */
-		if (!rhashtable_remove_fast(&kn->affinities, &a->hash,
+		if ((expired(a, READ_ONCE(a->timeout)) ||
+		     READ_ONCE(rcu_dereference(a->ep)->removed)) &&
+		    !rhashtable_remove_fast(&kn->affinities, &a->hash,
 					    affinity_params)) {
 			call_rcu(&a->rcu, affinity_free_rcu);
 			atomic_dec(&kn->n_affinities);
