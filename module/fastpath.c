@@ -18,6 +18,7 @@
 #include <net/sch_generic.h>
 
 #include "chain.h"
+#include "drop.h"
 #include "flow.h"
 
 void k8snet_flow_prolong(const struct k8snet_flow *f)
@@ -251,7 +252,8 @@ static __always_inline void packet_scrub(struct sk_buff *skb,
  * a segment with FIN and for one without, from either side. (Its judgement of
  * sequence numbers is off, see k8snet_flow_publish().) An RST counts if it
  * follows directly upon what its sender has sent: conntrack, which has not
- * seen that, could not tell it from a forged one, and looks at all others.
+ * seen that, could not tell it from a forged one, and looks at all others, as
+ * at those of whom nothing has come by here yet.
  */
 static noinline bool tcp_close_track(struct k8snet_net *kn,
 				     const struct k8snet_flow *f,
@@ -261,7 +263,8 @@ static noinline bool tcp_close_track(struct k8snet_net *kn,
 	bool fin = th->fin;
 	u8 old, now;
 
-	if (th->rst && ntohl(th->seq) != READ_ONCE(f->seq_end))
+	if (th->rst && (!READ_ONCE(f->packets) ||
+			ntohl(th->seq) != READ_ONCE(f->seq_end)))
 		return false;
 	spin_lock(&ct->lock);
 	old = ct->proto.tcp.state;
@@ -305,6 +308,14 @@ out:
 	return true;
 }
 
+/* @len: of the segment with its header. */
+static __always_inline void seq_end_note(struct k8snet_flow *f,
+					 const struct tcphdr *th,
+					 unsigned int len)
+{
+	WRITE_ONCE(f->seq_end, ntohl(th->seq) + len - th->doff * 4 + th->fin);
+}
+
 /* True: conntrack need not see the segment. Context: BH off. */
 static __always_inline bool tcp_track(struct k8snet_net *kn,
 				      struct k8snet_flow *f,
@@ -318,7 +329,7 @@ static __always_inline bool tcp_track(struct k8snet_net *kn,
 		     TCP_CONNTRACK_ESTABLISHED) &&
 	    !tcp_close_track(kn, f, th))
 		return false;
-	WRITE_ONCE(f->seq_end, ntohl(th->seq) + len - th->doff * 4 + th->fin);
+	seq_end_note(f, th, len);
 	return true;
 }
 
@@ -379,7 +390,8 @@ static __always_inline struct neighbour *hop_neigh(const struct k8snet_flow *f)
 /* The way to a node when its neighbour entry is ready. Consumes @skb. */
 static __always_inline void output_hop(struct sk_buff *skb,
 				       const struct k8snet_flow *f,
-				       const struct neighbour *n)
+				       const struct neighbour *n,
+				       const u8 family)
 {
 	const struct hh_cache *hh = &n->hh;
 	unsigned int seq;
@@ -392,6 +404,9 @@ static __always_inline void output_hop(struct sk_buff *skb,
 		       ETH_HLEN);
 	} while (read_seqretry(&hh->hh_lock, seq));
 	skb_reset_mac_header(skb);
+	/* The entry's is of its own family: IPv4 may go by an IPv6 next hop. */
+	eth_hdr(skb)->h_proto = family == NFPROTO_IPV4 ? htons(ETH_P_IP) :
+							 htons(ETH_P_IPV6);
 	skb->dev = f->out;
 	if (unlikely(!uplink_path_plain(f, skb))) {
 		dev_queue_xmit(skb);
@@ -420,8 +435,7 @@ static void output_hop_slow(struct k8snet_net *kn, struct sk_buff *skb,
 	}
 	dst = k8snet_route_dst(kn, f->route, NULL);
 	if (!dst) {
-		k8snet_stat_inc(kn, NO_ROUTE);
-		kfree_skb(skb);
+		k8snet_drop(kn, skb, K8SNET_STAT_NO_ROUTE);
 		return;
 	}
 	skb_dst_set(skb, dst);
@@ -448,6 +462,7 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 {
 	const unsigned int hlen = family == NFPROTO_IPV4 ?
 				  sizeof(struct iphdr) : sizeof(struct ipv6hdr);
+	/* Again after each step that may move the packet's head. */
 	const struct tcphdr *th = (void *)(skb_network_header(skb) + hlen);
 	struct neighbour *n = NULL;
 
@@ -470,9 +485,13 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 	    unlikely(skb_ensure_writable(skb, hlen + l4_len(f->proto))))
 		return K8SNET_FLOW_MISS;
 
+	th = (void *)(skb_network_header(skb) + hlen);
 	/* The last that can turn out otherwise: it changes the connection. */
-	if (!tracked && f->proto == IPPROTO_TCP &&
-	    !tcp_track(kn, f, th, skb->len - hlen))
+	if (f->proto != IPPROTO_TCP)
+		;
+	else if (tracked)
+		seq_end_note(f, th, skb->len - hlen);
+	else if (!tcp_track(kn, f, th, skb->len - hlen))
 		return K8SNET_FLOW_MISS;
 
 	translate(skb, skb_network_header(skb), f, family);
@@ -487,7 +506,7 @@ flow_output(struct k8snet_net *kn, struct sk_buff *skb, struct k8snet_flow *f,
 	if (family == NFPROTO_IPV4 && unlikely(ip_hdr(skb)->tos))
 		priority_set(kn->net, skb);
 	if (likely(n))
-		output_hop(skb, f, n);
+		output_hop(skb, f, n, family);
 	else
 		output_hop_slow(kn, skb, f);
 	return K8SNET_FLOW_CONSUMED;

@@ -193,6 +193,20 @@ def route():
     everything(OUT)
 
 
+def six_hop():
+    """IPv4 by an IPv6 next hop"""
+    old = {"default": f"default via {c.ip4('out')}",
+           "node": f"{c.ip4('w1')}/32 via inet6 {c.ip6('w1')} dev eth0"}
+    W.ip(f"route replace 0.0.0.0/0 via inet6 {c.ip6('out')} dev eth0\n"
+         f"route add {old['node']}")
+    everything(ALL)
+    hops = [line for line in W.run("ip", "-4", "route").out.splitlines()
+            if "via inet6" in line]
+    check(len(hops) == 2, W.run("ip", "-4", "route").out)
+    W.ip(f"route replace {old['default']}\nroute del {old['node']}")
+    everything(ALL)
+
+
 def neighbour():
     """The next hop gets another MAC, and is asked for anew"""
     carried(ALL)
@@ -375,9 +389,9 @@ def counted():
 
 
 tap.case("all are known and carried", carried, ALL)
-for func in clients, sizes, refreshed, last_hop, narrow, route, neighbour, \
-        filtered, captured, ruled, marked, foreign, deleted, ended, counted, \
-        stateful, uplink_down:
+for func in clients, sizes, refreshed, last_hop, narrow, route, six_hop, \
+        neighbour, filtered, captured, ruled, marked, foreign, deleted, ended, \
+        counted, stateful, uplink_down:
     tap.case(" ".join(func.__doc__.split()), func)
 # A kernel without IPsec has no policies.
 if os.path.exists("/proc/sys/net/core/xfrm_larval_drop"):
