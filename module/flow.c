@@ -18,6 +18,7 @@ enum {
 	FLOW_SCAN_FULL_MS = 50,	/* when others want its place */
 	FLOW_SLICE = 1024,	/* flows in one go, at least, */
 	FLOW_SLICES = 8,	/* ... and in how many parts all of them are */
+	UPLINK_DEPTH_MAX = 4,
 	/* kn->flow_hurry: 0, somebody wants a place, or wanted it in vain. */
 	FLOW_HURRY = 1,
 	FLOW_HURRY_IN_VAIN,
@@ -308,6 +309,21 @@ struct uplink {
 	struct rcu_head rcu;
 };
 
+/* How often packets are received within receiving one, on this CPU: a pod's
+ * device may be the uplink of a node that is inside of it, and so on.
+ */
+static DEFINE_PER_CPU(unsigned int, uplink_depth);
+
+/* Into a pod. Each step is one of the stack's, which is not endless. */
+static void uplink_to_pod(struct sk_buff *skb)
+{
+	if (likely(__this_cpu_inc_return(uplink_depth) <= UPLINK_DEPTH_MAX))
+		netif_receive_skb(skb);
+	else
+		netif_rx(skb);
+	__this_cpu_dec(uplink_depth);
+}
+
 /* From XDP and tc on, but before the stack and its defragmentation. */
 static unsigned int uplink_ingress(void *priv, struct sk_buff *skb,
 				   const struct nf_hook_state *state)
@@ -318,7 +334,7 @@ static unsigned int uplink_ingress(void *priv, struct sk_buff *skb,
 		return NF_ACCEPT;
 	switch (k8snet_flow_rx(kn, skb)) {
 	case K8SNET_FLOW_POD:
-		netif_receive_skb(skb);
+		uplink_to_pod(skb);
 		return NF_STOLEN;
 	case K8SNET_FLOW_CONSUMED:
 		return NF_STOLEN;
@@ -337,13 +353,16 @@ static bool uplink_known(struct k8snet_net *kn, int ifindex)
 	return false;
 }
 
+/* The module goes: nobody follows the devices any more. RTNL. */
+static bool stopping;
+
 static void uplink_add(struct k8snet_net *kn, int ifindex)
 {
 	struct net_device *dev = __dev_get_by_index(kn->net, ifindex);
 	struct uplink *u;
 
 	ASSERT_RTNL();
-	if (!dev || kn->flow_leaving || uplink_known(kn, ifindex) ||
+	if (!dev || stopping || kn->flow_leaving || uplink_known(kn, ifindex) ||
 	    dev->reg_state != NETREG_REGISTERED ||
 	    dev->flags & IFF_LOOPBACK || k8snet_bridge_dev(dev) ||
 	    k8snet_port_get_rtnl(dev))
@@ -600,5 +619,9 @@ int __init k8snet_flow_start(void)
 
 void k8snet_flow_stop(void)
 {
+	rtnl_lock();
+	stopping = true;
+	rtnl_unlock();
+	/* Takes all uplinks out, as if their devices went. */
 	unregister_netdevice_notifier(&netdev_nb);
 }
