@@ -362,8 +362,6 @@ static __always_inline void output_pod(struct sk_buff *skb,
 	skb->dev = f->peer;
 	if (likely(f->port_counts))
 		dev_sw_netstats_tx_add(f->out, 1, skb->len + ETH_HLEN);
-	if (unlikely(f->peer_counts))
-		dev_sw_netstats_rx_add(f->peer, skb->len + ETH_HLEN);
 }
 
 /*

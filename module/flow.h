@@ -77,8 +77,8 @@ struct k8snet_flow {
 	u8 lladdr[ETH_ALEN];		/* that it must come from */
 	bool offloads;			/* out does checksums and segmentation */
 	bool nexthop6;			/* nexthop is of IPv6 */
-	bool port_counts, peer_counts;	/* to a pod: what its devices have sent
-					 * and received is to be counted
+	bool port_counts;		/* to a pod: what its port has sent is to
+					 * be counted; its peer counts by that
 					 */
 	unsigned int mtu;		/* of the way out */
 	u16 headroom;			/* that the uplink wants */

@@ -164,12 +164,13 @@ static bool flow_offloads(const struct net_device *dev)
 	return (dev->features & wanted) == wanted;
 }
 
-/* Is what a device has sent added to what its peer has received, by whoever
- * asks? So it is with veth; netkit's count for themselves.
+/* Are the two ends of the device nothing but that? Those of netkit run programs
+ * between them, of which only netkit knows.
  */
-static bool dev_counts_for_peer(const struct net_device *dev)
+static bool dev_is_plain_pair(const struct net_device *dev)
 {
-	return dev->rtnl_link_ops && !strcmp(dev->rtnl_link_ops->kind, "veth");
+	return dev->netdev_ops->ndo_get_peer_dev && dev->rtnl_link_ops &&
+	       !strcmp(dev->rtnl_link_ops->kind, "veth");
 }
 
 /* The way to a pod: past the port, into the pod's end of it. */
@@ -177,11 +178,10 @@ static bool flow_to_pod(struct k8snet_flow *f, const struct k8snet_bridge *br,
 			const struct k8snet_pod *pod)
 {
 	struct net_device *port = pod->port->dev;
-	const struct net_device_ops *ops = port->netdev_ops;
 
-	if (!ops->ndo_get_peer_dev)
+	if (!dev_is_plain_pair(port))
 		return false;
-	f->peer = ops->ndo_get_peer_dev(port);
+	f->peer = port->netdev_ops->ndo_get_peer_dev(port);
 	if (!f->peer)
 		return false;
 	f->route = NULL;
@@ -191,8 +191,6 @@ static bool flow_to_pod(struct k8snet_flow *f, const struct k8snet_bridge *br,
 	f->mtu = READ_ONCE(port->mtu);
 	f->offloads = flow_offloads(port);
 	f->port_counts = k8snet_dev_has_tstats(port);
-	f->peer_counts = k8snet_dev_has_tstats(f->peer) &&
-			 !dev_counts_for_peer(port);
 	ether_addr_copy(f->macs, pod->lladdr);
 	ether_addr_copy(f->macs + ETH_ALEN, br->dev->dev_addr);
 	return true;
