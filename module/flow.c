@@ -496,24 +496,41 @@ void k8snet_flow_discard(struct k8snet_net *kn, struct k8snet_flow *f)
 	kmem_cache_free(flow_cache, f);
 }
 
+/*
+ * conntrack will not see all segments: it is not to judge the rest by their
+ * sequence numbers. Nor is it to wait for data to be acknowledged, which it will
+ * not see, or to take what is sent again for more of the same: a connection of
+ * which it does has minutes, not days (flow_mind_silence() sees to that).
+ */
+static void tcp_settle(struct nf_conn *ct)
+{
+	unsigned int dir;
+
+	spin_lock_bh(&ct->lock);
+	nf_ct_set_tcp_be_liberal(ct);
+	for (dir = 0; dir < IP_CT_DIR_MAX; dir++)
+		ct->proto.tcp.seen[dir].flags &=
+			~IP_CT_TCP_FLAG_DATA_UNACKNOWLEDGED;
+	ct->proto.tcp.retrans = 0;
+	spin_unlock_bh(&ct->lock);
+}
+
 bool k8snet_flow_publish(struct k8snet_net *kn, struct k8snet_flow *f)
 {
 	struct nf_conn *ct = f->ct;
 
 	if (!refcount_inc_not_zero(&ct->ct_general.use))
 		return false;
-	/* conntrack will not see all segments: it is not to judge the rest by
-	 * their sequence numbers.
-	 */
-	if (f->proto == IPPROTO_TCP) {
-		spin_lock_bh(&ct->lock);
-		nf_ct_set_tcp_be_liberal(ct);
-		spin_unlock_bh(&ct->lock);
-	}
+	if (f->proto == IPPROTO_TCP)
+		tcp_settle(ct);
 	if (!flow_insert(kn, f)) {
 		nf_ct_put(ct);
 		return false;
 	}
+	/* See tcp_settle(): the time was that of unacknowledged data, perhaps. */
+	if (f->proto == IPPROTO_TCP &&
+	    READ_ONCE(ct->proto.tcp.state) == TCP_CONNTRACK_ESTABLISHED)
+		k8snet_flow_prolong(f);
 	k8snet_stat_inc(kn, FLOW_LEARNED);
 	if (!delayed_work_pending(&kn->flow_work))
 		queue_delayed_work(k8snet_wq, &kn->flow_work,

@@ -102,8 +102,9 @@ struct k8snet_flow {
 	u64 packets, bytes;		/* of one CPU at a time, mostly; two at
 					 * once may lose a count
 					 */
-	u64 shown;			/* packets, when one was shown to the
-					 * stack; to the outside
+	u64 shown;			/* packets, when the stack last saw one:
+					 * of this flow, to the outside; else
+					 * of the other direction
 					 */
 	u64 seen;			/* packets, when flow_work() last looked */
 	u32 ack;			/* of TCP: the last that came; 0: none */
@@ -174,8 +175,8 @@ bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 /* The connection's other direction, if it is known and comes in where @f leaves.
  * Context: RCU; @f is of the present generation.
  */
-const struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
-					   const struct k8snet_flow *f);
+struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
+				     const struct k8snet_flow *f);
 /* Puts it into the table, which owns it then. False: somebody else just has, or
  * its connection is over. Context: RCU, BH off; f->ct is confirmed.
  */

@@ -298,6 +298,26 @@ static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 	return true;
 }
 
+/*
+ * conntrack has just seen a packet of a connection whose other direction @b, if
+ * not NULL, goes past it: for want of acknowledgements it gives the connection
+ * little time, and after each packet anew. It is right only if nothing has
+ * come the other way since.
+ */
+static void silence_forgive(struct k8snet_flow *b)
+{
+	u64 packets;
+
+	if (!b || b->proto != IPPROTO_TCP ||
+	    READ_ONCE(b->ct->proto.tcp.state) != TCP_CONNTRACK_ESTABLISHED)
+		return;
+	packets = READ_ONCE(b->packets);
+	if (packets == READ_ONCE(b->shown))
+		return;
+	WRITE_ONCE(b->shown, packets);
+	k8snet_flow_prolong(b);
+}
+
 static struct k8snet_flow *flow_find(struct k8snet_net *kn,
 				     const struct nf_conn *ct, u8 dir, int iif)
 {
@@ -314,13 +334,20 @@ static struct k8snet_flow *flow_find(struct k8snet_net *kn,
 	return k8snet_flow_lookup6(kn, &key6.src, key6.ports, key6.iif_proto);
 }
 
-const struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
-					   const struct k8snet_flow *f)
+/* A flow of that very connection which is up to date, or NULL. */
+static struct k8snet_flow *flow_current(struct k8snet_net *kn,
+					const struct nf_conn *ct, u8 dir,
+					int iif, u32 gen)
 {
-	const struct k8snet_flow *b = flow_find(kn, f->ct, !f->dir,
-						f->out->ifindex);
+	struct k8snet_flow *f = flow_find(kn, ct, dir, iif);
 
-	return b && b->ct == f->ct && b->gen == f->gen ? b : NULL;
+	return f && f->ct == ct && f->gen == gen ? f : NULL;
+}
+
+struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
+				     const struct k8snet_flow *f)
+{
+	return flow_current(kn, f->ct, !f->dir, f->out->ifindex, f->gen);
 }
 
 /* Whatever goes to the stack all the same comes by here: fragments, or all of
@@ -335,8 +362,11 @@ bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 	if (!f)
 		return false;
 	if (f->gen == way->gen && f->ct == ct &&
-	    (!way->dst || outside_is_current(f, way->dst)))
+	    (!way->dst || outside_is_current(f, way->dst))) {
+		if (!way->dst)
+			silence_forgive(k8snet_flow_back(kn, f));
 		return true;
+	}
 	k8snet_flow_remove(kn, f);
 	return false;
 }
@@ -464,6 +494,11 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 	if (way->dst && way->from)
 		way->br = way->from->port->br;
 	way->iif = ingress_ifindex(kn, skb, way->from);
+	/* Not to be learned; but what comes back from the pod may be. */
+	if (!way->iif && way->to)
+		silence_forgive(flow_current(kn, ct, !way->dir,
+					     way->to->port->dev->ifindex,
+					     way->gen));
 	if (!way->iif || k8snet_flow_is_known(kn, ct, way))
 		return;
 	f = k8snet_flow_alloc(kn);

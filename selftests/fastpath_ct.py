@@ -18,7 +18,7 @@ from flowlib import Bed, Capture, MODES, Pair, STATEFUL, arrive, carried, \
     close, firewall, lost, pairs_of
 from svclib import SLOW, Tap, check, conntrack, expect, have, wait_for
 
-have("nft", "conntrack")
+have("nft", "conntrack", "tc")
 tap = Tap()
 c = Bed()
 W = c["w0"]
@@ -105,6 +105,33 @@ def accounts():
                    f"{pair}: answers as they were sent")
     eye.close()
     close(pairs)
+
+
+def greeting():
+    """Where the server speaks first, too, a connection has its whole time"""
+    # Its data is seen by conntrack, the acknowledgement perhaps not.
+    for pair in pairs_of(c, "local", "remote", transports=["tcp"]):
+        for there in False, True, False, True:
+            pair.one(there)
+        line = entry(pair)
+        check(line and left(line) > 400000, f"{pair}: {line}")
+        pair.close()
+
+
+def limited():
+    """One direction always in the stack takes nothing of a connection's time"""
+    # A queueing discipline at p00's port wants to see what goes to it.
+    W.run("tc", "qdisc", "replace", "dev", "vp00", "root", "tbf", "rate",
+          "1gbit", "burst", "1mbit", "latency", "50ms")
+    try:
+        for pair in pairs_of(c, "local", "remote", transports=["tcp"]):
+            for _ in range(3):
+                pair.both()
+            pair.one(False)     # which p00 acknowledges, and no more
+            wait_for("time", lambda pair=pair: left(entry(pair)) > 400000, 5)
+            pair.close()
+    finally:
+        W.run("tc", "qdisc", "del", "dev", "vp00", "root")
 
 
 def deleted():
@@ -229,7 +256,7 @@ def unanswered(there):
 
 for mode in MODES:
     with c.fastpath(mode):
-        for func in truth, accounts, deleted, idle, ends:
+        for func in truth, greeting, limited, accounts, deleted, idle, ends:
             desc = " ".join(func.__doc__.split())
             tap.case(f"{desc}, with fastpath {mode}", func)
         desc = unanswered.__doc__
