@@ -49,14 +49,18 @@ def truth():
         for pair in pairs:
             pair.both()
     carried(c, pairs)
-    last = time.monotonic()
+    asked = {}
+    for pair in pairs:
+        pair.both()
+        asked[pair] = time.monotonic()
     for family in 4, 6:
         lines = conntrack(W, "-f", f"ipv{family}")
-        late = time.monotonic() - last
+        listed = time.monotonic()
         for pair in pairs:
             if pair.family != family:
                 continue
             line = entry(pair, lines)
+            late = listed - asked[pair]
             check(line and "[ASSURED]" in line, f"{pair}: {line}")
             check(f" dst={pair.addr[0]} " in line and
                   f" src={c.addr(pair.pod, family)} " in line, line)
