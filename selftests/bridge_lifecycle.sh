@@ -201,8 +201,14 @@ bridge_gone()
 }
 run_test "the bridge vanishes under traffic, and comes again" bridge_gone
 
+# A pod that asks while its port has no bridge is answered by the node's stack,
+# with the port's MAC: it asks again.
 same_mac()
 {
+	expect_match "$(ip -n "$node" link show cnio0)" \
+		"link/ether 0a:58:0a:c8:00:01"
+	ip -n "$pod1" neigh flush dev eth0
+	in_ns "$pod1" ping -nqc1 -W10 10.200.0.1
 	expect_match "$(ip -n "$pod1" neigh get 10.200.0.1 dev eth0)" \
 		"lladdr 0a:58:0a:c8:00:01"
 }

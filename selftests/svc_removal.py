@@ -322,8 +322,9 @@ def main():
     def log():
         """dmesg since the start."""
         text = run("dmesg").out.rpartition("k8snet-test: svc_removal")[2]
+        # KCSAN's reports are judged at the end of the VM: see vm.py.
         bad = [line for line in text.splitlines()
-               if any(word in line for word in (
+               if "KCSAN" not in line and any(word in line for word in (
                    "unregister_netdevice", "leak", "WARNING", "BUG",
                    "nf_conntrack: table full"))]
         expect(bad, [], "kernel messages")
