@@ -99,9 +99,11 @@ void k8snet_dsr_refresh(const struct sk_buff *skb, u8 family,
 		return;
 	/* After its end the client still acknowledges the server's. */
 	flags = &ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].flags;
-	if (th->fin || th->rst) {
+	if (th->fin || th->rst || th->syn) {
 		spin_lock_bh(&ct->lock);
-		*flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
+		*flags &= ~IP_CT_TCP_FLAG_CLOSE_INIT;
+		if (!th->syn)	/* else from the same port anew */
+			*flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
 		spin_unlock_bh(&ct->lock);
 	}
 	if (READ_ONCE(*flags) & IP_CT_TCP_FLAG_CLOSE_INIT)

@@ -217,7 +217,6 @@ static bool has_vip(const struct k8snet_frontend *fe)
 
 static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 {
-	bool cluster = fe->type == K8SNET_FRONTEND_CLUSTER_IP;
 	struct k8snet_vip *vip;
 	int err;
 
@@ -226,7 +225,6 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 	vip = vip_find(kn, &fe->key.addr, fe->key.family);
 	if (vip) {
 		vip->users++;
-		WRITE_ONCE(vip->cluster_users, vip->cluster_users + cluster);
 		return 0;
 	}
 	vip = kzalloc(sizeof(*vip), GFP_KERNEL_ACCOUNT);
@@ -235,7 +233,6 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 	vip->addr = fe->key.addr;
 	vip->family = fe->key.family;
 	vip->users = 1;
-	vip->cluster_users = cluster;
 	err = rhashtable_insert_fast(&kn->vips, &vip->hash, vip_params);
 	if (err)
 		kfree(vip);
@@ -244,7 +241,7 @@ static int vip_get(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 
 static void vip_put(struct k8snet_net *kn, const struct k8snet_frontend *fe)
 {
-	bool cluster = fe->type == K8SNET_FRONTEND_CLUSTER_IP;
+	bool cluster = fe->type == K8SNET_FRONTEND_CLUSTER_IP && is_live(fe);
 	struct k8snet_ranges *ranges;
 	struct k8snet_vip *vip;
 
@@ -349,6 +346,20 @@ static int range_insert(struct k8snet_net *kn, struct k8snet_vip *vip,
 	if (old)
 		kfree_rcu(old, rcu);
 	return 0;
+}
+
+/* Other ports of cluster IPs are ours to refuse as soon as these are there. */
+static void vips_live(struct k8snet_net *kn, const struct list_head *fresh)
+{
+	const struct k8snet_frontend *fe;
+	struct k8snet_vip *vip;
+
+	list_for_each_entry(fe, fresh, node) {
+		if (!has_vip(fe) || fe->type != K8SNET_FRONTEND_CLUSTER_IP)
+			continue;
+		vip = vip_find(kn, &fe->key.addr, fe->key.family);
+		WRITE_ONCE(vip->cluster_users, vip->cluster_users + 1);
+	}
 }
 
 /* Of the old ranges of a change only those are left that do not overlap. */
@@ -593,6 +604,7 @@ int k8snet_frontends_change(struct k8snet_net *kn, struct k8snet_service *svc,
 	}
 
 	set_plan(&fresh, plan);
+	vips_live(kn, &fresh);
 	set_plan(&stay, plan);
 	list_for_each_entry_safe(fe, tmp, &svc->frontends, node)
 		k8snet_frontend_unpublish(kn, fe);

@@ -60,7 +60,7 @@ struct k8snet_vip {
 	union nf_inet_addr addr;
 	u32 family;
 	unsigned int users;		/* frontends; cfg_lock */
-	unsigned int cluster_users;	/* those that are cluster IPs */
+	unsigned int cluster_users;	/* those that are live cluster IPs */
 	struct k8snet_ranges __rcu *ranges;	/* NULL: none */
 	/* All ports: TCP, UDP, SCTP. */
 	struct k8snet_frontend __rcu *all_ports[3];

@@ -494,12 +494,14 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 	if (way->dst && way->from)
 		way->br = way->from->port->br;
 	way->iif = ingress_ifindex(kn, skb, way->from);
-	/* Not to be learned; but what comes back from the pod may be. */
-	if (!way->iif && way->to)
+	if (way->iif && k8snet_flow_is_known(kn, ct, way))
+		return;
+	/* What comes back from the pod may be known all the same. */
+	if (way->to)
 		silence_forgive(flow_current(kn, ct, !way->dir,
 					     way->to->port->dev->ifindex,
 					     way->gen));
-	if (!way->iif || k8snet_flow_is_known(kn, ct, way))
+	if (!way->iif)
 		return;
 	f = k8snet_flow_alloc(kn);
 	if (f && (!k8snet_flow_make(kn, f, ct, way) ||

@@ -114,11 +114,18 @@ static bool is_midstream(const struct sk_buff *skb, const struct nf_conn *ct)
 	return th && !th->syn;
 }
 
+/* A local sender must not see EPERM: its packet is taken, not dropped. */
+static unsigned int drop(struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	if (state->hook != NF_INET_LOCAL_OUT)
+		return NF_DROP;
+	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
+	return NF_STOLEN;
+}
+
 /*
  * Refuses a packet as kube-proxy's REJECT does: ICMP and ICMPv6 port
  * unreachable for every protocol, which a TCP client sees as ECONNREFUSED.
- * A local sender must not see EPERM instead of that: its packet is taken, not
- * dropped.
  */
 static unsigned int reject(struct sk_buff *skb, const struct nf_conn *ct,
 			   const struct nf_hook_state *state)
@@ -133,10 +140,7 @@ static unsigned int reject(struct sk_buff *skb, const struct nf_conn *ct,
 				 state->hook);
 	else
 		nf_send_unreach(skb, ICMP_PORT_UNREACH, state->hook);
-	if (state->hook != NF_INET_LOCAL_OUT)
-		return NF_DROP;
-	kfree_skb_reason(skb, SKB_DROP_REASON_NETFILTER_DROP);
-	return NF_STOLEN;
+	return drop(skb, state);
 }
 
 /*
@@ -256,7 +260,7 @@ static unsigned int act(struct k8snet_net *kn, struct sk_buff *skb,
 		 */
 		nf_ct_kill(ct);
 		k8snet_drop_note(kn, skb, K8SNET_STAT_CT_STALE, svc);
-		return NF_DROP;
+		return drop(skb, state);
 	case K8SNET_LOOKUP_REJECT:
 		if (svc)
 			atomic_long_inc(&svc->rejected);
