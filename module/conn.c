@@ -177,6 +177,7 @@ static void collect(struct k8snet_net *kn)
 	}
 }
 
+/* By entry, endpoint and tuple. 0: conns_find() takes them for the same. */
 static int awaited_cmp(void *priv, const struct list_head *a,
 		       const struct list_head *b)
 {
@@ -195,10 +196,6 @@ static int awaited_cmp(void *priv, const struct list_head *a,
  * UDP has no connection that would fail: a client that keeps sending would
  * be led to an endpoint that is gone for ever. An endpoint that still serves
  * keeps its flows, terminating or not (kubernetes issues 19029, 122740).
- *
- * A connection of TCP or SCTP goes on if its service says so, which is how an
- * endpoint drains. One that was never answered has nothing to go on with: its
- * client asks again, and gets another endpoint (kubernetes issue 101607).
  */
 static bool may_stay(const struct k8snet_endpoint *ep)
 {
@@ -207,6 +204,11 @@ static bool may_stay(const struct k8snet_endpoint *ep)
 		READ_ONCE(ep->flags) & K8SNET_EP_SERVING);
 }
 
+/*
+ * A connection of TCP or SCTP goes on if its service says so, which is how an
+ * endpoint drains. One that was never answered has nothing to go on with: its
+ * client asks again, and gets another endpoint (kubernetes issue 101607).
+ */
 static bool must_move(const struct k8snet_conn *conn)
 {
 	const struct k8snet_endpoint *ep = conn->ep;
