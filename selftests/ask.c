@@ -35,6 +35,7 @@ static const char usage[] =
 "\n"
 "    -c N      N requests, each with a socket of its own (default 1)\n"
 "    -k        all requests on one socket\n"
+"    -o        sockets stay open, so that no two have the same source port\n"
 "    -i S      seconds between requests (default 0)\n"
 "    -t S      seconds to wait for each answer (default 3)\n"
 "    -p PORT   source port\n"
@@ -73,7 +74,7 @@ static const char *source_addr, *hold;
 static int source_port, count = 1;
 static long size = -1, padding, get_size = -1, put_size = -1;
 static double timeout = 3, pause_s;
-static bool keep, dont_fragment;
+static bool keep, stay_open, dont_fragment;
 static int fd = -1;
 
 static char answer[65536];	/* its line, or the reason why there is none */
@@ -455,13 +456,16 @@ static void read_options(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:ki:t:p:b:s:d:g:u:DH:h")) != -1) {
+	while ((c = getopt(argc, argv, "c:koi:t:p:b:s:d:g:u:DH:h")) != -1) {
 		switch (c) {
 		case 'c':
 			count = to_number(optarg);
 			break;
 		case 'k':
 			keep = true;
+			break;
+		case 'o':
+			stay_open = true;
 			break;
 		case 'i':
 			pause_s = atof(optarg);
@@ -524,7 +528,9 @@ int main(int argc, char **argv)
 		good &= answered;
 		if (i < count && pause_s)
 			usleep(pause_s * 1e6);
-		if ((!keep || !answered) && !(i == count && hold))
+		if (stay_open)
+			fd = -1;
+		else if ((!keep || !answered) && !(i == count && hold))
 			close_socket();
 	}
 	while (hold && access(hold, F_OK))
