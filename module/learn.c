@@ -501,7 +501,9 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 		silence_forgive(flow_current(kn, ct, !way->dir,
 					     way->to->port->dev->ifindex,
 					     way->gen));
-	if (!way->iif)
+	/* No way that a flow could take is to cost an allocation each time. */
+	if (!way->iif ||
+	    (way->to && !dev_is_plain_pair(way->to->port->dev)))
 		return;
 	f = k8snet_flow_alloc(kn);
 	if (f && (!k8snet_flow_make(kn, f, ct, way) ||
