@@ -294,10 +294,16 @@ static __always_inline u32 k8snet_flow_mix6(const u64 k0, const u64 k1,
 					    const u64 k4, u32 seed)
 {
 	const u64 *s = k8snet_flow_secret;
+	u64 hash;
 
-	return k8snet_flow_fold(k0 ^ s[0], k1 ^ (s[1] + seed)) ^
-	       k8snet_flow_fold(k2 ^ s[2], k3 ^ s[3]) ^
-	       k8snet_flow_fold(k4 ^ s[4], s[5]);
+	/* One product after the other: the compiler would make all of them
+	 * first, and has no registers to keep them in.
+	 */
+	hash = k8snet_flow_fold(k0 ^ s[0], k1 ^ (s[1] + seed));
+	OPTIMIZER_HIDE_VAR(hash);
+	hash ^= k8snet_flow_fold(k2 ^ s[2], k3 ^ s[3]);
+	OPTIMIZER_HIDE_VAR(hash);
+	return hash ^ k8snet_flow_fold(k4 ^ s[4], s[5]);
 }
 
 /* The last word of either key, as it is in memory. */
