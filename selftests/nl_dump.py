@@ -260,7 +260,7 @@ def notifications(tap, c):
         expect_told("MASQ_NTF")
         ask.request("MASQ_DEL", prefix("MASQ_PREFIX", "10.98.0.0/16"))
         expect_told("MASQ_DEL_NTF")
-        ask.request("NODE_SET", u8("NODE_FASTPATH", C["FASTPATH_OFF"]))
+        ask.request("NODE_SET", u32("NODE_FLOW_MAX", 1000))
         expect_told("NODE_NTF")
         ask.request("ROUTE_NEW", prefix("ROUTE_PREFIX", "10.97.0.0/24") +
                     addr("ROUTE_VIA", "10.240.0.21"))
