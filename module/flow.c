@@ -146,8 +146,12 @@ static void flow_mind_silence(struct k8snet_net *kn, struct k8snet_flow *f)
 		return;
 	less = nfct_time_stamp +
 	       READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[TCP_CONNTRACK_UNACK]);
-	if ((s32)(timeout - less) > 0)
-		cmpxchg(&f->ct->timeout, timeout, less);
+	if ((s32)(timeout - less) <= 0 ||
+	    cmpxchg(&f->ct->timeout, timeout, less) != timeout)
+		return;
+	/* It may have been given anew in the same jiffy, and look as before. */
+	if (time_before(jiffies, READ_ONCE(back->refresh)))
+		k8snet_flow_prolong(f);
 }
 
 /* Goes on with a walk through a table, by up to *@left flows, and takes out

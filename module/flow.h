@@ -247,7 +247,7 @@ static inline bool k8snet_flow_tcp_carried(u8 state)
 }
 
 /* Gives the connection conntrack's timeout for the state that it is in.
- * Context: RCU, BH off.
+ * Context: RCU.
  */
 void k8snet_flow_prolong(const struct k8snet_flow *f);
 
