@@ -27,7 +27,7 @@ mutants:
 #:   make coverage           lines of module/ that the tests execute, by file
 coverage:
 	@$(DEPS) build kernel vm test source
-	@selftests/static/coverage.py $(TEST)
+	@K8SNET_KERNEL=$(KERNEL) selftests/static/coverage.py $(TEST)
 
 #:   make static             what can be found without running the code
 static:

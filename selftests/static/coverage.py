@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""coverage.py [TEST...]: runs the tests on the debug kernel with a module that
-counts which lines are executed, and prints the share by file of module/.
+"""coverage.py [TEST...]: runs the tests on a kernel with gcov and a module that
+counts which lines are executed, and prints the share by file of module/. With
+K8SNET_KERNEL=debug that is the debug kernel, which is some eight times slower.
 
 Lines that were not executed are written to build/log/coverage.txt, each with
 its text. Lines of headers count where one of the files executed them.
@@ -17,12 +18,13 @@ import tempfile
 HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.realpath(HERE + "/../..")
 BUILD = os.environ.get("K8SNET_BUILD") or TOP + "/build"
-OBJECTS = BUILD + "/gcov/debug/src/module"
+KERNEL = os.environ.get("K8SNET_KERNEL") or "gcov"
+OBJECTS = f"{BUILD}/gcov/{KERNEL}/src/module"
 
 
 def collect(lines):
     """Adds what one VM counted to LINES: {file: {number: times}}."""
-    for path in glob.glob(BUILD + "/log/check-debug-*/job/gcov/**/*.gcda",
+    for path in glob.glob(f"{BUILD}/log/check-{KERNEL}-*/job/gcov/**/*.gcda",
                           recursive=True):
         name = os.path.basename(path)[:-len(".gcda")]
         notes = f"{OBJECTS}/{name}.gcno"
@@ -79,10 +81,10 @@ def write_missed(lines):
 
 
 def main():
-    for old in glob.glob(BUILD + "/log/check-debug-*"):
+    for old in glob.glob(f"{BUILD}/log/check-{KERNEL}-*"):
         subprocess.run(["rm", "-rf", old], check=True)
     done = subprocess.run([HERE + "/../check.py", "--gcov", "--kernel",
-                           "debug"] + sys.argv[1:], check=False)
+                           KERNEL] + sys.argv[1:], check=False)
     lines = {}
     collect(lines)
     if not lines:

@@ -9,13 +9,12 @@ TOP=$(realpath "$VM_DIR/../..")
 CACHE=${K8SNET_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/k8snet}
 BUILD=${K8SNET_BUILD:-$TOP/build}
 KERNELS="6.1 6.12 7.2"
-BUILT_KERNELS="debug kcsan"
 
 kernel_dir()	# KERNEL: its directory, after fetching or building it
 {
 	case $1 in
 	*/*) realpath "$1" ;;
-	debug|kcsan|clang) "$VM_DIR/kbuild.sh" "$1" ;;
+	debug|kcsan|gcov|clang) "$VM_DIR/kbuild.sh" "$1" ;;
 	*) "$VM_DIR/kernel.sh" "$1" ;;
 	esac
 }

@@ -1,12 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# kbuild.sh debug|kcsan|clang: builds a kernel of our own from Debian's 6.1
+# kbuild.sh debug|kcsan|gcov|clang: builds a kernel of our own from Debian's 6.1
 # source into the cache, if it is not there, and prints its directory, which has
 # the layout that kernel.sh describes, but a bzImage instead of vmlinux: the PVH
 # entry of 6.1 is watched by KASAN before that has its memory, and dies. The
-# configuration is common.config and debug.config or kcsan.config of this
-# directory. "clang" is no kernel, but what is needed to compile modules with
+# configuration is common.config and the kernel's own, such as debug.config, of
+# this directory. "clang" is no kernel, but what is needed to compile modules with
 # clang.
 #
 # It takes 10 to 20 minutes on two processors. The cache is keyed by source
@@ -20,13 +20,13 @@ CC=gcc-12
 RECIPE=build
 FRAGMENTS="$VM_DIR/common.config"
 case $K in
-debug|kcsan)
+debug|kcsan|gcov)
 	FRAGMENTS="$FRAGMENTS $VM_DIR/$K.config" ;;
 clang)
 	CC=clang-14
 	RECIPE=prepare ;;
 *)
-	die "usage: kbuild.sh debug|kcsan|clang" ;;
+	die "usage: kbuild.sh debug|kcsan|gcov|clang" ;;
 esac
 # Comments are not part of the recipe.
 plain() { sed 's/^[[:space:]]*#.*//; /^$/d' "$@"; }
