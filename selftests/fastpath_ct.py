@@ -5,6 +5,7 @@
 timeouts, counters; and "conntrack -D" ends known flows.
 """
 import contextlib
+import itertools
 import os
 import re
 import socket
@@ -14,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
+import frame
 from flowlib import Bed, Capture, MODES, Pair, STATEFUL, arrive, carried, \
     close, firewall, lost, pairs_of
 from svclib import SLOW, Tap, check, conntrack, expect, have, wait_for
@@ -212,9 +214,9 @@ def state(pair, wanted, most):
 
 def ends():
     """TCP's end is followed, with its timeouts: FIN from each side, RST"""
-    for family in 4, 6:
+    for family, where in itertools.product((4, 6), ("local", "remote")):
         for first in "client", "server":
-            pair = Pair(c, "tcp", family)
+            pair = Pair(c, "tcp", family, where)
             carried(c, [pair])
             one, other = (pair.client, pair.server) if first == "client" \
                 else (pair.server, pair.client)
@@ -227,14 +229,42 @@ def ends():
             expect(one.recv(16), b"", "end of data")
             one.close()
             state(pair, "TIME_WAIT", 120)
-            pair = Pair(c, "tcp", family)
+            pair = Pair(c, "tcp", family, where)
             carried(c, [pair])
-            one = pair.client if first == "client" else pair.server
+            one, other = pair.ends(first == "client")
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
                            struct.pack("ii", 1, 0))
             one.close()
             state(pair, "CLOSE", 10)
+            try:
+                check(False, f"{pair}: {other.recv(16)!r} for a reset")
+            except ConnectionResetError:
+                pass
             pair.close()
+
+
+def forged():
+    """A reset that its sender has not sent ends nothing"""
+    pairs = pairs_of(c, "local", "remote", transports=["tcp"])
+    carried(c, pairs)
+    for seq in 1, 1 << 31:
+        for pair in pairs:
+            frame.inject(c["p00"], c.addr("p00", pair.family), pair.port,
+                         *pair.addr, seq, 0x04)
+            frame.inject(c[pair.pod], c.addr(pair.pod, pair.family), 8090,
+                         c.addr("p00", pair.family), pair.port, seq, 0x04)
+        for pair in pairs:
+            pair.both(5)
+            check(" ESTABLISHED " in entry(pair), entry(pair))
+    carried(c, pairs)
+    # conntrack gives a connection little time after any reset, until its
+    # next packet: one a second is enough.
+    for pair in pairs:
+        def fresh(pair=pair):
+            pair.both()
+            return left(entry(pair)) > 400000
+        wait_for(f"{pair}: all the time", fresh, 5)
+    close(pairs)
 
 
 SILENT = "add table inet t; add chain inet t o { type filter hook output " \
@@ -264,7 +294,8 @@ def unanswered(there):
 
 for mode in MODES:
     with c.fastpath(mode):
-        for func in truth, greeting, limited, accounts, deleted, idle, ends:
+        for func in truth, greeting, limited, accounts, deleted, idle, ends, \
+                forged:
             desc = " ".join(func.__doc__.split())
             tap.case(f"{desc}, with fastpath {mode}", func)
         desc = unanswered.__doc__

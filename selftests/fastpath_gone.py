@@ -14,7 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from flowlib import Bed, Pair, arrive, carried, lost, pairs_of
+from flowlib import Bed, Pair, arrive, carried, close, lost, pairs_of
 from svclib import SLOW, Tap, check, endpoint, expect, have, run, wait_for
 
 have("ip", "nft")
@@ -79,6 +79,8 @@ def moved():
     """A pod's addresses move to another port."""
     carried(c, LOCAL)
     pairs = [pair for pair in LOCAL if pair.transport == "udp"]
+    streams = pairs_of(c, "local", transports=["tcp"])
+    carried(c, streams)
     here = []
     for pair in pairs:
         c["p02"].ip(f"addr add {c.addr('p01', pair.family)}/128 dev eth0"
@@ -98,6 +100,12 @@ def moved():
         data = pair.data(64)
         sock.sendto(data, peer)
         pair.receive(data, False)
+    # The pod there does not know the connections.
+    for pair in streams:
+        pair.send()
+        pair.error(errno.ECONNRESET)
+        pair.silent(True, 0)
+    close(streams)
     # Nothing has come to the old pod, and what it sends is not believed.
     before = c.stat("w0", "spoofed")
     lost(pairs, False)
@@ -238,7 +246,19 @@ def bridge_gone():
     everything(pairs)
 
 
+def uplink_gone():
+    """The uplink is no more; flows within the node go on."""
+    pairs = pairs_of(c, "local")
+    carried(c, LOCAL + REMOTE + pairs)
+    c["w0"].ip("link del eth0")
+    wait_for("end of the flows", lambda: not [
+        f for pair in REMOTE for f in pair.listed()], 12)
+    lost(REMOTE, True)
+    everything(LOCAL + pairs)
+    close(pairs)
+
+
 for func in pod_down, port_down, uplink_down, moved, neighbour, pod_route, \
-        node_route, endpoint_gone, namespace_gone, bridge_gone:
+        node_route, endpoint_gone, namespace_gone, bridge_gone, uplink_gone:
     tap.case(func.__doc__.splitlines()[0], func)
 tap.end()

@@ -288,6 +288,24 @@ def full():
     c.tool("w0", "node set flow-max 262144")
 
 
+def lowered():
+    """"flow-max" that becomes less ends what is too many."""
+    old = [Flow(c["p00"], transport, VIP["local", family], 80).known()
+           for transport in ("udp", "tcp") for family in (4, 6)]
+    past(len(flows()), 8, "flows")
+    for most in 3, 0:
+        c.tool("w0", f"node set flow-max {most}")
+        for flow in old:
+            flow.known()
+        check(len(flows()) <= most, f"{len(flows())} flows, of {most}")
+    c.tool("w0", "node set flow-max 262144")
+    for flow in old:
+        flow.known()
+    past(len(flows()), 8, "flows")
+    for flow in old:
+        flow.close()
+
+
 def room():
     """Flows that are over make room, while packets of others ask for it."""
     c["w0"].run("conntrack", "-F")
@@ -343,6 +361,6 @@ for family in 4, 6:
                      offloads, dev, words, family)
         tap.case(f"{small_mtu.__doc__}: {dev}, IPv{family}", small_mtu, dev,
                  family)
-for func in full, room, mac_changed:
+for func in full, lowered, room, mac_changed:
     tap.case(func.__doc__, func)
 tap.end()

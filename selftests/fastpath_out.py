@@ -14,9 +14,10 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from flowlib import STATEFUL, Bed, Capture, Pair, arrive, assured, close, \
-    firewall, known, lost, past
-from svclib import Netns, Tap, check, conntrack, expect, have, run, wait_for
+from flowlib import QUIET, STATEFUL, Bed, Capture, Pair, arrive, assured, \
+    close, firewall, known, lost, past
+from svclib import Ask, Netns, Tap, check, conntrack, expect, gather, have, run, \
+    wait_for
 
 have("ip", "nft", "tc", "conntrack", "ethtool")
 tap = Tap()
@@ -66,6 +67,8 @@ def pairs_to(where, client):
             for transport in ("udp", "tcp") for family in FAMILIES]
 
 
+for transport in "udp", "tcp":
+    c.serve("p01", transport, 8080)
 OUT = pairs_to("world", "p00")
 ALL = OUT + pairs_to("local", "out") + pairs_to("kept", "out") + \
     pairs_to("remote", "out")
@@ -128,7 +131,7 @@ def sizes():
 def refreshed():
     """conntrack shows them fresh, since the stack sees one packet a second"""
     carried(ALL)
-    tcp = [pair for pair in OUT if pair.transport == "tcp"]
+    tcp = [pair for pair in ALL if pair.transport == "tcp"]
     end = time.monotonic() + 2.5
     while time.monotonic() < end:
         for pair in tcp:
@@ -137,7 +140,7 @@ def refreshed():
         time.sleep(0.05)
     for pair in tcp:
         line = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p", "tcp")
-                if f"sport={pair.port} " in x]
+                if f" dst={pair.addr[0]} sport={pair.port} " in x]
         expect(len(line), 1, "entries")
         check("ESTABLISHED" in line[0] and "[ASSURED]" in line[0], line[0])
         left = int(re.search(r"tcp +6 +(\d+)", line[0]).group(1))
@@ -228,6 +231,15 @@ def uplink_down():
     everything(OUT)
 
 
+def outsiders(error=None):
+    """What new flows of a client outside get: an answer, or that error."""
+    asks = [Ask(c["out"], transport, c.vip["local", family], 80)
+            for transport in ("udp", "tcp") for family in FAMILIES]
+    for one in gather(asks, QUIET if error else 5):
+        expect((one.name, one.error), (None if error else "p01", error),
+               f"a new flow: {one.proto} to {one.addr}")
+
+
 def stateful():
     """A firewall that is loaded later lets known flows be, and no new one"""
     carried(ALL)
@@ -239,7 +251,9 @@ def stateful():
         sock.sendto(b"new", (c.addr("world", 4), OUT[0].addr[1]))
         sock.close()
         OUT[0].silent()
+        outsiders("timeout")
     everything(ALL)
+    outsiders()
 
 
 def filtered():
@@ -347,14 +361,22 @@ def encrypted():
 
 def deleted():
     """"conntrack -D" ends a known flow, and the next packet begins one"""
-    pair = Pair(c, "udp", 4, "world", "p00")
+    for family in FAMILIES:
+        for where, client in ("world", "p00"), ("local", "out"), \
+                ("remote", "out"):
+            delete(Pair(c, "udp", family, where, client))
+
+
+def delete(pair):
+    """One of them."""
     known(c, [pair])
 
     def entries():
-        return [x for x in conntrack(W, "-p", "udp")
+        return [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p", "udp")
                 if f" dst={pair.addr[0]} sport={pair.port} " in x]
     expect(len(entries()), 1, "entries")
-    W.run("conntrack", "-D", "-p", "udp", "--orig-port-src", str(pair.port))
+    W.run("conntrack", "-D", "-f", f"ipv{pair.family}", "-p", "udp",
+          "--orig-port-src", str(pair.port))
     expect(entries(), [], "entries")
     # It gets the same source port: that is a hash of addresses and ports.
     pair.one()

@@ -252,6 +252,28 @@ def uplink():
     bed.remove()
 
 
+def tagged_answer():
+    """A frame with a VLAN tag that comes by an uplink without goes nowhere."""
+    pairs = [pair for pair in UDP if pair.where == "remote"]
+    carried(c, pairs)
+    to = json.loads(c["w0"].run("ip", "-j", "link", "show", "dev",
+                                "eth0").out)[0]["address"]
+    with c["w1"]:
+        dev = frame.Device("eth0")
+    for pair in pairs:
+        _, proto, body = dev.udp({
+            "src": c.addr(pair.pod, pair.family),
+            "dst": c.addr("p00", pair.family),
+            "sport": 8090, "dport": pair.port, "len": 32})
+        macs, proto = frame.mac(to) + dev.lladdr, struct.pack(">H", proto)
+        dev.sock.send(macs + struct.pack(">I", 0x81000005) + proto + body)
+        pair.silent(False)
+        dev.sock.send(macs + proto + body)
+        pair.receive(bytes(32), False)
+    dev.sock.close()
+    carried(c, pairs)
+
+
 for how, tag in ("in the frame", 0x81000005), \
         ("in the frame, of priority only", 0x8100e000), \
         ("in the frame, of 802.1ad", 0x88a80005), ("by a device", 5):
@@ -269,6 +291,6 @@ for ns, dev, where in ("w0", "vp01", "local"), ("w0", "eth0", "remote"), \
              where)
 for words in "tso on", "tso off gso off tx-udp-segmentation off":
     tap.case(f"{segments.__doc__}: {words}", segments, words)
-for func in summed_up, unsummed, tunnelled, refused, uplink:
+for func in tagged_answer, summed_up, unsummed, tunnelled, refused, uplink:
     tap.case(func.__doc__, func)
 tap.end()

@@ -14,6 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
+import frame
 from svclib import Ask, Cluster, Failed, Tap, ask, check, endpoint, \
     expect, gather, wait_for
 
@@ -317,30 +318,6 @@ class Sniffer:
             one for one in self.read() if one[4] == seq], 5)[0][:4]
 
 
-def csum(data):
-    """Of the internet."""
-    total = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return total ^ 0xffff
-
-
-def inject(ns, src, sport, dst, dport, seq, flags=0x10):
-    """A segment that no socket has made."""
-    family = socket.AF_INET6 if ":" in src else socket.AF_INET
-    a, b = socket.inet_pton(family, src), socket.inet_pton(family, dst)
-    tcp = struct.pack(">HHIIBBHHH", sport, dport, seq, 1, 0x50, flags, 1000,
-                      0, 0)
-    tcp = tcp[:16] + struct.pack(">H", csum(
-        a + b + struct.pack(">II", len(tcp), 6) + tcp)) + tcp[18:]
-    if family == socket.AF_INET:
-        ip = struct.pack(">BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + a + b
-    else:
-        ip = struct.pack(">IHBB", 6 << 28, 20, 6, 64) + a + b
-    with ns.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
-        sock.sendto(ip + tcp, (dst, 0))
-
-
 def invalid(t, family, host):
     """Segments out of the window reach the other end translated."""
     client, server = Sniffer(t.c[host]), Sniffer(t.c["p10"])
@@ -353,10 +330,11 @@ def invalid(t, family, host):
                                            if s[3] == sport])[0][4]
     before = t.c.stat("w0", "conntrack_invalid")
     there, back = (seen[4] + FAR) % 2**32, (isn + FAR) % 2**32
-    inject(t.c[host], me, sport, one.addr, one.dport, there)
+    frame.inject(t.c[host], me, sport, one.addr, one.dport, there)
     expect(server.wait(there), (seen[0], one.port, t.c.addr("p10", family),
                                 8080), "at the endpoint")
-    inject(t.c["p10"], t.c.addr("p10", family), 8080, seen[0], one.port, back)
+    frame.inject(t.c["p10"], t.c.addr("p10", family), 8080, seen[0], one.port,
+                 back)
     if host == "w0":
         client.wait(back)       # seen here before it is translated
     else:
@@ -375,9 +353,9 @@ def strangers(t, family):
     out, pod = Sniffer(t.c["out"]), Sniffer(t.c["p10"])
     me = t.c.addr("p00", family)
     before = t.c.stat("w0", "conntrack_invalid_masq")
-    inject(t.c["p00"], me, 7000, world, 80, 1, 0x14)
-    inject(t.c["p00"], me, 7000, t.c.addr("out", family), 80, 2, 0x14)
-    inject(t.c["p00"], me, 7000, t.c.addr("p10", family), 80, 3, 0x14)
+    frame.inject(t.c["p00"], me, 7000, world, 80, 1, 0x14)
+    frame.inject(t.c["p00"], me, 7000, t.c.addr("out", family), 80, 2, 0x14)
+    frame.inject(t.c["p00"], me, 7000, t.c.addr("p10", family), 80, 3, 0x14)
     expect(pod.wait(3)[:2], (me, 7000), "a pod gets it as it is")
     expect(out.wait(2)[:2], (me, 7000), "so does who is not masqueraded for")
     check(t.c.stat("w0", "conntrack_invalid_masq") > before,

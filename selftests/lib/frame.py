@@ -75,6 +75,24 @@ def icmp6(src, dst, kind, code, body, bad=False):
     return struct.pack(">BBH", kind, code, s) + body
 
 
+def inject(ns, src, sport, dst, dport, seq, flags=0x10):
+    """Sends a TCP segment that no socket has made from a namespace."""
+    a, b = ip(src), ip(dst)
+    head = struct.pack(">HHIIBBHHH", sport, dport, seq, 1, 0x50, flags, 1000,
+                       0, 0)
+    head = head[:16] + struct.pack(">H", csum(
+        a + b + struct.pack(">II", len(head), 6) + head)) + head[18:]
+    if len(a) == 4:
+        family = socket.AF_INET
+        data = struct.pack(">BBHHHBBH", 0x45, 0, 40, 0, 0, 64, 6, 0) + a + b \
+            + head
+    else:
+        family = socket.AF_INET6
+        data = ipv6(a, b, 6, head, 64)
+    with ns.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.sendto(data, (dst, 0))
+
+
 def mcast_mac(dst):
     return b"\x33\x33" + dst[-4:]
 
