@@ -184,6 +184,7 @@ static int awaited_cmp(void *priv, const struct list_head *a,
 	const struct k8snet_conn *x = list_entry(a, struct k8snet_conn, node);
 	const struct k8snet_conn *y = list_entry(b, struct k8snet_conn, node);
 
+	cond_resched();		/* a long list is sorted in one go */
 	if (x->awaited->ct != y->awaited->ct)
 		return x->awaited->ct < y->awaited->ct ? -1 : 1;
 	if (x->ep != y->ep)

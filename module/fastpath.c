@@ -26,19 +26,27 @@ void k8snet_flow_prolong(const struct k8snet_flow *f)
 	struct nf_conn *ct = f->ct;
 	struct net *net = nf_ct_net(ct);
 	u32 timeout;
+	u8 state;
 
-	if (f->proto == IPPROTO_TCP)
-		timeout = READ_ONCE(nf_tcp_pernet(net)->timeouts
-				    [READ_ONCE(ct->proto.tcp.state)]);
-	else if (test_bit(IPS_ASSURED_BIT, &ct->status))
-		timeout = READ_ONCE(nf_udp_pernet(net)->timeouts
-				    [UDP_CT_REPLIED]);
-	else
-		return;
 	/* After f->refresh, for flow_mind_silence(): who sees the new time sees
 	 * that the flow has been looked at.
 	 */
-	smp_store_release(&ct->timeout, nfct_time_stamp + timeout);
+	if (f->proto == IPPROTO_TCP) {
+		do {
+			state = READ_ONCE(ct->proto.tcp.state);
+			timeout = READ_ONCE(nf_tcp_pernet(net)->timeouts[state]);
+			smp_store_release(&ct->timeout,
+					  nfct_time_stamp + timeout);
+			/* Pairs with tcp_close_track(): its time is the last,
+			 * or its state is seen here.
+			 */
+			smp_mb();
+		} while (unlikely(READ_ONCE(ct->proto.tcp.state) != state));
+	} else if (test_bit(IPS_ASSURED_BIT, &ct->status)) {
+		timeout = READ_ONCE(nf_udp_pernet(net)->timeouts
+				    [UDP_CT_REPLIED]);
+		smp_store_release(&ct->timeout, nfct_time_stamp + timeout);
+	}
 }
 
 /*
@@ -206,12 +214,15 @@ static __always_inline void translate(struct sk_buff *skb, void *nh,
 }
 
 /* Is the flow still what it was when it was learned, and the packet one that
- * it may carry? Removes a flow whose connection is over.
+ * it may carry? Removes a flow whose connection is over. @transport: its header.
  */
 static __always_inline bool flow_usable(struct k8snet_net *kn,
 					struct k8snet_flow *f,
-					const struct sk_buff *skb)
+					const struct sk_buff *skb,
+					const void *transport)
 {
+	const struct tcphdr *th = transport;
+
 	if (unlikely(f->gen != k8snet_flow_gen(kn)))
 		return false;
 	if (unlikely(nf_ct_is_dying(f->ct) ||
@@ -223,8 +234,12 @@ static __always_inline bool flow_usable(struct k8snet_net *kn,
 	if (f->check_lladdr &&
 	    unlikely(!ether_addr_equal(eth_hdr(skb)->h_source, f->lladdr)))
 		return false;
-	if (unlikely(time_after_eq(jiffies, READ_ONCE(f->refresh))))
+	if (unlikely(time_after_eq(jiffies, READ_ONCE(f->refresh)))) {
+		/* It may be the stack's, which does not tell. */
+		if (f->proto == IPPROTO_TCP)
+			WRITE_ONCE(f->ack, ntohl(th->ack_seq));
 		return flow_refresh(kn, f);
+	}
 	return true;
 }
 
@@ -296,10 +311,12 @@ out:
 	if (now != old && (now == TCP_CONNTRACK_FIN_WAIT ||
 			   now == TCP_CONNTRACK_CLOSE))
 		ct->proto.tcp.seen[f->dir].flags |= IP_CT_TCP_FLAG_CLOSE_INIT;
-	spin_unlock(&ct->lock);
-
+	/* Pairs with k8snet_flow_prolong(). */
+	smp_mb();
 	WRITE_ONCE(ct->timeout, nfct_time_stamp +
 		   READ_ONCE(nf_tcp_pernet(kn->net)->timeouts[now]));
+	spin_unlock(&ct->lock);
+
 	if (now != old) {
 		nf_conntrack_event_cache(IPCT_PROTOINFO, ct);
 		if (nf_ct_ecache_exist(ct))
@@ -360,6 +377,8 @@ static __always_inline void output_pod(struct sk_buff *skb,
 {
 	memcpy(skb_mac_header(skb), f->macs, sizeof(f->macs));
 	skb->dev = f->peer;
+	/* The queue it came in by is one of another device. */
+	skb_set_queue_mapping(skb, 0);
 	if (likely(f->port_counts))
 		dev_sw_netstats_tx_add(f->out, 1, skb->len + ETH_HLEN);
 }
@@ -570,7 +589,7 @@ rx_ipv4(struct k8snet_net *kn, struct sk_buff *skb)
 	memcpy(&ports, iph + 1, sizeof(ports));
 	f = k8snet_flow_lookup4(kn, &iph->saddr, ports,
 				(u32)skb->dev->ifindex << 8 | iph->protocol);
-	if (!f || !flow_usable(kn, f, skb) ||
+	if (!f || !flow_usable(kn, f, skb, iph + 1) ||
 	    !length_settle(skb, ntohs(iph->tot_len),
 			   sizeof(*iph) + l4_len(f->proto)))
 		return K8SNET_FLOW_MISS;
@@ -595,7 +614,7 @@ rx_ipv6(struct k8snet_net *kn, struct sk_buff *skb)
 	f = k8snet_flow_lookup6(kn, &ip6h->saddr, ports,
 				(u32)skb->dev->ifindex << 8 | ip6h->nexthdr);
 	/* A length of 0 is a jumbogram's or that of GSO beyond 64 kB. */
-	if (!f || !flow_usable(kn, f, skb) ||
+	if (!f || !flow_usable(kn, f, skb, ip6h + 1) ||
 	    !length_settle(skb, ntohs(ip6h->payload_len) + sizeof(*ip6h),
 			   sizeof(*ip6h) + l4_len(f->proto)))
 		return K8SNET_FLOW_MISS;

@@ -181,8 +181,10 @@ struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
  * its connection is over. Context: RCU, BH off; f->ct is confirmed.
  */
 bool k8snet_flow_publish(struct k8snet_net *kn, struct k8snet_flow *f);
-/* May flows of the connection be learned from this packet? */
-bool k8snet_flow_may_learn(const struct nf_conn *ct,
+/* May flows of the connection be learned from this packet, which conntrack has
+ * just seen?
+ */
+bool k8snet_flow_may_learn(const struct sk_buff *skb, const struct nf_conn *ct,
 			   enum ip_conntrack_info info);
 /* Do packets that come in by that device find flows? If not, they will in a
  * moment, if they may. Context: RCU.

@@ -12,6 +12,7 @@
 #include <net/rtnetlink.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netfilter/nf_conntrack_helper.h>
+#include <net/netfilter/nf_conntrack_l4proto.h>
 #include <net/netfilter/nf_conntrack_seqadj.h>
 #include <net/netfilter/nf_conntrack_timeout.h>
 
@@ -20,12 +21,31 @@
 #include "frontend.h"
 #include "node.h"
 
+/* The TCP header of a packet that has extension headers is not looked for: it
+ * is none of a flow's.
+ */
+static bool tcp_is_reset(const struct sk_buff *skb, u8 family)
+{
+	int off = skb_network_offset(skb);
+	const struct tcphdr *th;
+	struct tcphdr buf;
+
+	if (family == NFPROTO_IPV4)
+		off += ip_hdrlen(skb);
+	else if (ipv6_hdr(skb)->nexthdr == IPPROTO_TCP)
+		off += sizeof(struct ipv6hdr);
+	else
+		return true;
+	th = skb_header_pointer(skb, off, sizeof(buf), &buf);
+	return !th || th->rst;
+}
+
 /*
  * Is the connection one that a cache may carry? Not one whose payload is
  * looked at or changed (helpers), and only one that both ends and all
  * firewalls have agreed to.
  */
-bool k8snet_flow_may_learn(const struct nf_conn *ct,
+bool k8snet_flow_may_learn(const struct sk_buff *skb, const struct nf_conn *ct,
 			   enum ip_conntrack_info info)
 {
 	if (info != IP_CT_ESTABLISHED && info != IP_CT_ESTABLISHED_REPLY)
@@ -39,9 +59,14 @@ bool k8snet_flow_may_learn(const struct nf_conn *ct,
 #endif
 	switch (nf_ct_protonum(ct)) {
 	case IPPROTO_TCP:
+		/* After an RST that it cannot judge, conntrack leaves an
+		 * established connection ten seconds, in which the other end
+		 * may object: that is not ours to undo.
+		 */
 		return READ_ONCE(ct->proto.tcp.state) ==
 		       TCP_CONNTRACK_ESTABLISHED &&
-		       test_bit(IPS_ASSURED_BIT, &ct->status);
+		       test_bit(IPS_ASSURED_BIT, &ct->status) &&
+		       !tcp_is_reset(skb, nf_ct_l3num(ct));
 	case IPPROTO_UDP:
 		return test_bit(IPS_SEEN_REPLY_BIT, &ct->status);
 	}
@@ -272,10 +297,34 @@ bool k8snet_flow_hop_current(struct k8snet_net *kn, const struct k8snet_flow *f)
 	return READ_ONCE(r->hop) == f->hop;
 }
 
+/* Is it one of TCP, whose idle time is worth something? @f: NULL is none. */
+static bool flow_is_tcp(const struct k8snet_flow *f)
+{
+	return f && f->proto == IPPROTO_TCP &&
+	       READ_ONCE(f->ct->proto.tcp.state) == TCP_CONNTRACK_ESTABLISHED;
+}
+
+/* Where conntrack gives the connection the time of data that is not
+ * acknowledged: the next packet of @b, which may acknowledge it, is to give it
+ * all its time again, and not only one that comes when it is due.
+ */
+static void answer_awaited(struct k8snet_flow *b)
+{
+	u32 unack;
+
+	if (!flow_is_tcp(b))
+		return;
+	unack = READ_ONCE(nf_tcp_pernet(nf_ct_net(b->ct))->timeouts
+			  [TCP_CONNTRACK_UNACK]);
+	if ((s32)(READ_ONCE(b->ct->timeout) - nfct_time_stamp) <= (s32)unack)
+		WRITE_ONCE(b->refresh, jiffies);
+}
+
 /* The stack has just sent a packet of that flow to the outside: the same way?
  * Then that is how its packets go for another second.
  */
-static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
+static bool outside_is_current(struct k8snet_net *kn, struct k8snet_flow *f,
+			       struct dst_entry *dst)
 {
 	struct flow_hop hop;
 	u64 packets;
@@ -294,6 +343,8 @@ static bool outside_is_current(struct k8snet_flow *f, struct dst_entry *dst)
 	packets = READ_ONCE(f->packets);
 	if (packets != f->shown)
 		k8snet_flow_prolong(f);
+	else
+		answer_awaited(k8snet_flow_back(kn, f));
 	WRITE_ONCE(f->shown, packets);
 	return true;
 }
@@ -308,12 +359,13 @@ static void silence_forgive(struct k8snet_flow *b)
 {
 	u64 packets;
 
-	if (!b || b->proto != IPPROTO_TCP ||
-	    READ_ONCE(b->ct->proto.tcp.state) != TCP_CONNTRACK_ESTABLISHED)
+	if (!flow_is_tcp(b))
 		return;
 	packets = READ_ONCE(b->packets);
-	if (packets == READ_ONCE(b->shown))
+	if (packets == READ_ONCE(b->shown)) {
+		answer_awaited(b);
 		return;
+	}
 	WRITE_ONCE(b->shown, packets);
 	k8snet_flow_prolong(b);
 }
@@ -362,7 +414,7 @@ bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 	if (!f)
 		return false;
 	if (f->gen == way->gen && f->ct == ct &&
-	    (!way->dst || outside_is_current(f, way->dst))) {
+	    (!way->dst || outside_is_current(kn, f, way->dst))) {
 		if (!way->dst)
 			silence_forgive(k8snet_flow_back(kn, f));
 		return true;
@@ -481,7 +533,7 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 	struct nf_conn *ct;
 
 	ct = nf_ct_get(skb, &info);
-	if (!ct || !k8snet_flow_may_learn(ct, info) ||
+	if (!ct || !k8snet_flow_may_learn(skb, ct, info) ||
 	    nf_ct_l3num(ct) != family || !k8snet_ipsec_plain(kn->net))
 		return;
 	way->dir = CTINFO2DIR(info);

@@ -249,7 +249,7 @@ static enum k8snet_flow_verdict output(struct k8snet_net *kn,
 	struct k8snet_flow once;
 	struct k8snet_flow *f = NULL;
 
-	if (k8snet_flow_may_learn(ct, info) && is_worth_it(ct, info) &&
+	if (k8snet_flow_may_learn(skb, ct, info) && is_worth_it(ct, info) &&
 	    !k8snet_flow_is_known(kn, ct, way))
 		f = k8snet_flow_alloc(kn);
 	if (!f)

@@ -9,6 +9,7 @@ does, byte for byte, and both directions are carried past the stack.
 import os
 import re
 import socket
+import struct
 import sys
 import time
 
@@ -384,6 +385,44 @@ def delete(pair):
     pair.close()
 
 
+def remains(pair):
+    """Seconds that conntrack keeps it."""
+    line, = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p", "tcp")
+             if f" dst={pair.addr[0]} sport={pair.port} " in x]
+    return int(re.search(r"tcp +6 +(\d+)", line).group(1))
+
+
+def acknowledged():
+    """An acknowledgement that the stack sees is one"""
+    pairs = [pair for pair in ALL if pair.transport == "tcp"]
+    carried(pairs)
+    for _ in range(3):
+        time.sleep(1.2)     # the answer is the stack's
+        for pair in pairs:
+            pair.one(pair not in OUT)
+        time.sleep(4)       # known flows are looked through
+        for pair in pairs:
+            left = remains(pair)
+            check(left > 400000, f"{pair}: {left} s left")
+
+
+def reset():
+    """A reset that the stack sees takes a connection's time"""
+    for where, client, family in ("world", "p00", 4), ("local", "out", 6), \
+            ("remote", "out", 4), ("world", "p00", 6):
+        for first in "client", "server":
+            pair = Pair(c, "tcp", family, where, client)
+            carried([pair])
+            time.sleep(1.2)
+            one = getattr(pair, first)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                           struct.pack("ii", 1, 0))
+            one.close()
+            wait_for(f"{pair}: ten seconds",
+                     lambda pair=pair: remains(pair) <= 10, 5)
+            pair.close()
+
+
 def ended():
     """A connection's end is followed, from either side"""
     for first in "client", "server":
@@ -413,6 +452,7 @@ def counted():
 tap.case("all are known and carried", carried, ALL)
 for func in clients, sizes, refreshed, last_hop, narrow, route, six_hop, \
         neighbour, filtered, captured, ruled, marked, foreign, deleted, ended, \
+        acknowledged, reset, \
         counted, stateful, uplink_down:
     tap.case(" ".join(func.__doc__.split()), func)
 # A kernel without IPsec has no policies.
