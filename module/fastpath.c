@@ -21,31 +21,33 @@
 #include "drop.h"
 #include "flow.h"
 
+static void timeout_set(struct nf_conn *ct, u32 timeout)
+{
+	/* After f->refresh, for flow_mind_silence(): who sees the new time sees
+	 * that the flow has been looked at.
+	 */
+	smp_store_release(&ct->timeout, nfct_time_stamp + timeout);
+}
+
 void k8snet_flow_prolong(const struct k8snet_flow *f)
 {
 	struct nf_conn *ct = f->ct;
 	struct net *net = nf_ct_net(ct);
-	u32 timeout;
 	u8 state;
 
-	/* After f->refresh, for flow_mind_silence(): who sees the new time sees
-	 * that the flow has been looked at.
-	 */
 	if (f->proto == IPPROTO_TCP) {
 		do {
 			state = READ_ONCE(ct->proto.tcp.state);
-			timeout = READ_ONCE(nf_tcp_pernet(net)->timeouts[state]);
-			smp_store_release(&ct->timeout,
-					  nfct_time_stamp + timeout);
+			timeout_set(ct, READ_ONCE(nf_tcp_pernet(net)->timeouts
+						  [state]));
 			/* Pairs with tcp_close_track(): its time is the last,
 			 * or its state is seen here.
 			 */
 			smp_mb();
 		} while (unlikely(READ_ONCE(ct->proto.tcp.state) != state));
 	} else if (test_bit(IPS_ASSURED_BIT, &ct->status)) {
-		timeout = READ_ONCE(nf_udp_pernet(net)->timeouts
-				    [UDP_CT_REPLIED]);
-		smp_store_release(&ct->timeout, nfct_time_stamp + timeout);
+		timeout_set(ct, READ_ONCE(nf_udp_pernet(net)->timeouts
+					  [UDP_CT_REPLIED]));
 	}
 }
 

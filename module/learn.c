@@ -529,8 +529,11 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 		  struct k8snet_flow_way *way)
 {
 	enum ip_conntrack_info info;
+	/* One with a mark may be routed by that, and each may have another. */
+	bool marked = way->dst && skb->mark;
 	struct k8snet_flow *f;
 	struct nf_conn *ct;
+	int out = 0;
 
 	ct = nf_ct_get(skb, &info);
 	if (!ct || !k8snet_flow_may_learn(skb, ct, info) ||
@@ -546,15 +549,17 @@ static void learn(struct k8snet_net *kn, struct sk_buff *skb, u8 family,
 	if (way->dst && way->from)
 		way->br = way->from->port->br;
 	way->iif = ingress_ifindex(kn, skb, way->from);
-	if (way->iif && k8snet_flow_is_known(kn, ct, way))
+	if (way->iif && !marked && k8snet_flow_is_known(kn, ct, way))
 		return;
-	/* What comes back from the pod may be known all the same. */
+	/* What comes back may be known all the same. */
 	if (way->to)
-		silence_forgive(flow_current(kn, ct, !way->dir,
-					     way->to->port->dev->ifindex,
-					     way->gen));
+		out = way->to->port->dev->ifindex;
+	else if (way->dst)
+		out = dst_dev(way->dst)->ifindex;
+	if (out)
+		silence_forgive(flow_current(kn, ct, !way->dir, out, way->gen));
 	/* No way that a flow could take is to cost an allocation each time. */
-	if (!way->iif ||
+	if (!way->iif || marked ||
 	    (way->to && !dev_is_plain_pair(way->to->port->dev)))
 		return;
 	f = k8snet_flow_alloc(kn);
@@ -608,8 +613,7 @@ static bool outside_plain(struct dst_entry *dst, u8 family)
  * out about the way is taken as it is, for a second: then the stack gets a
  * packet again (flow_refresh() in fastpath.c), so that redirects and MTUs are
  * followed, which do not tell us when they change, as routes, routing rules and
- * devices do. One with a mark may be routed by that, and each packet may have
- * another.
+ * devices do.
  *
  * The route is from before the generation was read, unlike elsewhere: one that
  * changed in between is followed for that second. Its device is there that
@@ -622,7 +626,7 @@ unsigned int k8snet_flow_leave(void *priv, struct sk_buff *skb,
 	struct k8snet_net *kn = k8snet_net(state->net);
 	struct k8snet_flow_way way = { .gen = k8snet_flow_gen(kn) };
 
-	if (!skb->skb_iif || skb->sk || skb->mark || !skb_valid_dst(skb))
+	if (!skb->skb_iif || skb->sk || !skb_valid_dst(skb))
 		return NF_ACCEPT;
 	way.dst = skb_dst(skb);
 	if (dst_dev(way.dst) != state->out || fastpath_is_off(kn) ||
