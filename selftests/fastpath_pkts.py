@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 import frame
 from flowlib import Bed, Capture, Pair, arrive, carried, close, known, \
     lost, pairs_of, past
-from svclib import SLOW, Tap, check, expect, have, pattern
+from svclib import FASTPATH, SLOW, Tap, check, expect, have, pattern
 
 have("ethtool", "ip")
 tap = Tap()
@@ -216,7 +216,8 @@ def tunnelled():
         while len(got) < len(data):
             got += other.recv(65536)
         check(got == data, "other bytes came")
-    past(c.fast() - before, 20)
+    # Either direction has ports of its own: nothing is ever answered.
+    past(c.fast() - before, 20 if FASTPATH == "auto" else 0)
     for eye in eyes:
         sums = {bytes(got[26:28]) for family, transport, _, dport, got in
                 eye.read() if (family, transport, dport) == (4, "udp", 4790)}
