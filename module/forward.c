@@ -211,6 +211,35 @@ static int to_node_fragment(struct net *net, struct sock *sk,
 	return 0;
 }
 
+static void xmit_fragments(struct k8snet_net *kn, struct sk_buff *skb)
+{
+	/* Left by whoever had the packet last, a qdisc for one. */
+	memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
+	ip_do_fragment(kn->net, NULL, skb, to_node_fragment);
+}
+
+/* Segments that are too big are fragmented, as ip_finish_output_gso() does.
+ * skb->data is the network header. Consumes @skb.
+ */
+static netdev_tx_t xmit_segments(struct k8snet_bridge *br, struct sk_buff *skb,
+				 struct k8snet_route *r, unsigned int mtu)
+{
+	struct sk_buff *segs = skb_gso_segment(skb, 0);
+	struct sk_buff *next;
+
+	if (IS_ERR_OR_NULL(segs))
+		return xmit_drop(br, skb, K8SNET_STAT_TOO_BIG);
+	consume_skb(skb);
+	skb_list_walk_safe(segs, skb, next) {
+		skb_mark_not_on_list(skb);
+		if (skb->len > mtu)
+			xmit_fragments(br->kn, skb);
+		else
+			k8snet_forward_to_node(r, skb);
+	}
+	return NETDEV_TX_OK;
+}
+
 static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 				struct k8snet_route *r)
 {
@@ -230,7 +259,7 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 	mtu = dst_mtu(dst) - overhead;
 	if (unlikely(forward_too_big(skb, mtu))) {
 		fragment = family == NFPROTO_IPV4 && ipv4_may_fragment(skb) &&
-			   !skb_is_gso(skb) && !overhead;
+			   !overhead;
 		if (!fragment) {
 			forward_tell_mtu(br, skb, family, mtu);
 			dst_release(dst);
@@ -245,9 +274,9 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 	skb_dst_drop(skb);
 	skb_dst_set(skb, dst);
 	if (unlikely(fragment)) {
-		/* Left by whoever had the packet last, a qdisc for one. */
-		memset(IPCB(skb), 0, sizeof(*IPCB(skb)));
-		ip_do_fragment(kn->net, NULL, skb, to_node_fragment);
+		if (skb_is_gso(skb))
+			return xmit_segments(br, skb, r, mtu);
+		xmit_fragments(kn, skb);
 	} else {
 		k8snet_forward_to_node(r, skb);
 	}

@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 import frame
 from flowlib import Bed, Capture, Pair, arrive, carried, close, known, \
     lost, pairs_of, past
-from svclib import FASTPATH, SLOW, Tap, check, expect, have, pattern
+from svclib import FASTPATH, PMTUDISC_DONT, SLOW, Tap, check, expect, have, pattern
 
 have("ethtool", "ip")
 tap = Tap()
@@ -104,6 +104,11 @@ def narrow(ns, dev, where):
         for pair in pairs:
             pair.fits(1300)
         carried(c, pairs)
+        # What may be fragmented is, in large pieces, too.
+        for pair in pairs:
+            if pair.transport == "tcp" and pair.family == 4:
+                pair.discover(PMTUDISC_DONT)
+                pair.one(True, 100000)
     finally:
         c[ns].ip(f"link set {dev} mtu 1500")
         for pod in "p00", "p10":
