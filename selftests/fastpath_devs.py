@@ -54,7 +54,8 @@ def program(where, there, back, attach, *args):
     with attach(*args):
         (arrive if there else lost)(pairs, True)
         (arrive if back else lost)(pairs, False)
-        new_flows(c, [where], None if there and back else "timeout")
+        if where == "local":
+            new_flows(c, [where], None if there and back else "timeout")
     # That they are known again is where the next case begins.
     arrive(pairs, True)
     arrive(pairs, False)

@@ -288,7 +288,7 @@ def notifications(tap, c):
             except Error:
                 continue
             check(False, f"{cmd} was accepted")
-        ask.request("NODE_SET", u8("NODE_FASTPATH", C["FASTPATH_AUTO"]))
+        ask.request("NODE_SET", u32("NODE_FLOW_MAX", 2000))
         expect_told("NODE_NTF")     # and nothing before it
 
     tap.case("a refused request tells nothing", refused)
