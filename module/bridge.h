@@ -72,9 +72,8 @@ static inline struct k8snet_bridge *k8snet_bridge_priv(const struct net_device *
 	return netdev_priv(dev);
 }
 
-/* The port of a device, or NULL. Context: RTNL or RCU. */
+/* The port of a device, or NULL. Context: RTNL. */
 struct k8snet_port *k8snet_port_get_rtnl(const struct net_device *dev);
-struct k8snet_port *k8snet_port_get_rcu(const struct net_device *dev);
 
 int k8snet_bridge_init(void);
 void k8snet_bridge_uninit(void);

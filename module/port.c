@@ -264,13 +264,6 @@ drop:
 	return RX_HANDLER_CONSUMED;
 }
 
-struct k8snet_port *k8snet_port_get_rcu(const struct net_device *dev)
-{
-	if (rcu_access_pointer(dev->rx_handler) != port_rx)
-		return NULL;
-	return rcu_dereference(dev->rx_handler_data);
-}
-
 struct k8snet_port *k8snet_port_get_rtnl(const struct net_device *dev)
 {
 	if (rcu_access_pointer(dev->rx_handler) != port_rx)

@@ -104,11 +104,12 @@ def narrow(ns, dev, where):
         for pair in pairs:
             pair.fits(1300)
         carried(c, pairs)
-        # What may be fragmented is, in large pieces, too.
-        for pair in pairs:
-            if pair.transport == "tcp" and pair.family == 4:
-                pair.discover(PMTUDISC_DONT)
-                pair.one(True, 100000)
+        # What may be fragmented is, in large pieces, too. A connection that
+        # has heard of the MTU sends smaller ones.
+        c["p00"].run("ip", "route", "flush", "cache")
+        pairs.append(Pair(c, "tcp", 4, where))
+        pairs[-1].discover(PMTUDISC_DONT)
+        pairs[-1].one(True, 100000)
     finally:
         c[ns].ip(f"link set {dev} mtu 1500")
         for pod in "p00", "p10":
@@ -258,6 +259,41 @@ def uplink():
     bed.remove()
 
 
+def padded():
+    """What a frame has behind its packet does not arrive."""
+    carried(c, UDP)
+    bridge = json.loads(c["w0"].run("ip", "-j", "link", "show", "dev",
+                                    "cnio0").out)[0]["address"]
+    with c["p00"]:
+        dev = frame.Device("eth0")
+    before = c.fast()
+    for pair in UDP:
+        _, proto, body = dev.udp({
+            "src": c.addr("p00", pair.family), "dst": pair.addr[0],
+            "sport": pair.port, "dport": 90, "len": 1})
+        dev.sock.send(frame.mac(bridge) + dev.lladdr +
+                      struct.pack(">H", proto) + body + bytes(20))
+        pair.receive(bytes(1))
+    past(c.fast() - before, 1)
+    dev.sock.close()
+
+
+def service_type():
+    """The type of service arrives as it was sent."""
+    carried(c, PAIRS)
+    for pair in PAIRS:
+        pair.client.setsockopt(*((socket.IPPROTO_IPV6, socket.IPV6_TCLASS)
+                                 if pair.family == 6 else
+                                 (socket.IPPROTO_IP, socket.IP_TOS)), 0x28)
+        eye = Capture(c[pair.pod], "eth0")
+        pair.both(3)
+        seen = {struct.unpack_from(">H", data)[0] >> (4 if family == 6 else 0)
+                & 0xff for family, _, sport, _, data in eye.read()
+                if sport == pair.port}
+        expect(seen, {0x28}, f"{pair}: type of service")
+        eye.close()
+
+
 def tagged_answer():
     """A frame with a VLAN tag that comes by an uplink without goes nowhere."""
     pairs = [pair for pair in UDP if pair.where == "remote"]
@@ -297,6 +333,7 @@ for ns, dev, where in ("w0", "vp01", "local"), ("w0", "eth0", "remote"), \
              where)
 for words in "tso on", "tso off gso off tx-udp-segmentation off":
     tap.case(f"{segments.__doc__}: {words}", segments, words)
-for func in tagged_answer, summed_up, unsummed, tunnelled, refused, uplink:
+for func in tagged_answer, padded, service_type, summed_up, unsummed, \
+        tunnelled, refused, uplink:
     tap.case(func.__doc__, func)
 tap.end()
