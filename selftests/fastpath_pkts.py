@@ -109,7 +109,9 @@ def narrow(ns, dev, where):
         c["p00"].run("ip", "route", "flush", "cache")
         pairs.append(Pair(c, "tcp", 4, where))
         pairs[-1].discover(PMTUDISC_DONT)
+        before = c.stat("w0", "too_big")
         pairs[-1].one(True, 100000)
+        expect(c.stat("w0", "too_big"), before, "packets dropped")
     finally:
         c[ns].ip(f"link set {dev} mtu 1500")
         for pod in "p00", "p10":
