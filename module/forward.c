@@ -219,7 +219,8 @@ static void xmit_fragments(struct k8snet_net *kn, struct sk_buff *skb)
 }
 
 /* Segments that are too big are fragmented, as ip_finish_output_gso() does.
- * skb->data is the network header. Consumes @skb.
+ * skb->data is the network header, and the packet holds its route, of which each
+ * segment gets a reference. Consumes @skb. Context: RCU, BH off.
  */
 static netdev_tx_t xmit_segments(struct k8snet_bridge *br, struct sk_buff *skb,
 				 struct k8snet_route *r, unsigned int mtu)

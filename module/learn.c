@@ -297,8 +297,8 @@ bool k8snet_flow_hop_current(struct k8snet_net *kn, const struct k8snet_flow *f)
 	return READ_ONCE(r->hop) == f->hop;
 }
 
-/* Is it one of TCP, whose idle time is worth something? @f: NULL is none. */
-static bool flow_is_tcp(const struct k8snet_flow *f)
+/* Is it one of a TCP connection that may be idle for days? @f: NULL is none. */
+static bool flow_is_established(const struct k8snet_flow *f)
 {
 	return f && f->proto == IPPROTO_TCP &&
 	       READ_ONCE(f->ct->proto.tcp.state) == TCP_CONNTRACK_ESTABLISHED;
@@ -312,7 +312,7 @@ static void answer_awaited(struct k8snet_flow *b)
 {
 	u32 unack;
 
-	if (!flow_is_tcp(b))
+	if (!flow_is_established(b))
 		return;
 	unack = READ_ONCE(nf_tcp_pernet(nf_ct_net(b->ct))->timeouts
 			  [TCP_CONNTRACK_UNACK]);
@@ -359,7 +359,7 @@ static void silence_forgive(struct k8snet_flow *b)
 {
 	u64 packets;
 
-	if (!flow_is_tcp(b))
+	if (!flow_is_established(b))
 		return;
 	packets = READ_ONCE(b->packets);
 	if (packets == READ_ONCE(b->shown)) {
