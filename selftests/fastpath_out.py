@@ -148,15 +148,58 @@ def refreshed():
         check(left >= 431998 - (time.monotonic() - last), f"{left} s left")
 
 
+def accounts():
+    """Packets and bytes in conntrack are those that the client sent and got"""
+    W.sysctl("netfilter/nf_conntrack_acct", 1)
+    eyes = {"world": Capture(c["p00"], "eth0")}
+    eyes["local"] = eyes["remote"] = eyes["kept"] = Capture(c["out"], "eth0")
+    pairs = pairs_to("world", "p00") + pairs_to("local", "out") + \
+        pairs_to("kept", "out") + pairs_to("remote", "out")
+    for size in 1, 64, 500, 1400:
+        for pair in pairs:
+            pair.both(5, size)
+    for pair in pairs:
+        if pair.transport == "tcp":
+            pair.both(2, 20000)
+
+    def wrong():
+        """Acknowledgements may still be on their way."""
+        for pair in pairs:
+            eye = eyes[pair.where]
+            line, = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p",
+                                          pair.transport)
+                     if f" dst={pair.addr[0]} sport={pair.port} " in x]
+            got = re.findall(r"packets=(\d+) bytes=(\d+)", line)
+            wanted = [tuple(map(str, eye.count(pair, there)))
+                      for there in (True, False)]
+            if got != wanted:
+                wrong.why = f"{pair}: conntrack {got}, the client {wanted}"
+                return True
+        return False
+
+    try:
+        wait_for("true accounts", lambda: not wrong(), 5)
+    except Exception as error:
+        raise type(error)(wrong.why) from error
+    for eye in eyes["world"], eyes["local"]:
+        eye.close()
+    close(pairs)
+    W.sysctl("netfilter/nf_conntrack_acct", 0)
+
+
 def last_hop():
-    """A TTL that ends at the node ends there"""
-    carried(OUT)
-    for pair in OUT:
-        pair.hop_limit(1)
-    lost(OUT)
-    for pair in OUT:
-        pair.hop_limit(64)
-    everything(OUT)
+    """A TTL that ends at the node ends there, in either direction"""
+    carried(ALL)
+    for there in True, False:
+        # What answers, or is forwarded to, another node has the way to it.
+        pairs = ALL if there else [pair for pair in ALL
+                                   if pair.where != "remote"]
+        for pair in pairs:
+            pair.hop_limit(1, there)
+        lost(pairs, there)
+        for pair in pairs:
+            pair.hop_limit(64, there)
+        everything(ALL)
 
 
 def narrow():
@@ -459,7 +502,7 @@ def counted():
 
 
 tap.case("all are known and carried", carried, ALL)
-for func in clients, sizes, refreshed, last_hop, narrow, route, six_hop, \
+for func in clients, sizes, refreshed, accounts, last_hop, narrow, route, six_hop, \
         neighbour, filtered, captured, ruled, marked, foreign, deleted, ended, \
         acknowledged, reset, \
         counted, stateful, uplink_down:

@@ -6,6 +6,7 @@ sizes, checksums and segments of all kinds, ICMP errors. What has to arrive
 arrives byte for byte, by the fast path or by the stack.
 """
 import errno
+import itertools
 import json
 import os
 import socket
@@ -80,41 +81,42 @@ def options(family, name, data):
     carried(c, pairs)
 
 
-def last_hop(family):
+def last_hop(family, there):
     """A TTL that ends at the node ends there, and nothing arrives"""
     pairs = [pair for pair in PAIRS if pair.family == family]
     carried(c, pairs)
     before = c.settled()
     for pair in pairs:
-        pair.hop_limit(1)
-    lost(pairs, True)
+        pair.hop_limit(1, there)
+    lost(pairs, there)
     expect(c.fast(), before, "packets past the stack")
     for pair in pairs:
-        pair.hop_limit(64)
-    arrive(pairs, True)
-    arrive(pairs, False)
+        pair.hop_limit(64, there)
+    arrive(pairs, there)
+    arrive(pairs, not there)
 
 
-def narrow(ns, dev, where):
+def narrow(ns, dev, where, there):
     """The way gets narrower than the packets"""
     pairs = pairs_of(c, where)
     carried(c, pairs)
+    sender = c["p00" if there else pairs[0].pod]
     c[ns].ip(f"link set {dev} mtu 1300")
     try:
         for pair in pairs:
-            pair.fits(1300)
+            pair.fits(1300, there)
         carried(c, pairs)
         # What may be fragmented is, in large pieces, too. A connection that
         # has heard of the MTU sends smaller ones.
-        c["p00"].run("ip", "route", "flush", "cache")
+        sender.run("ip", "route", "flush", "cache")
         pairs.append(Pair(c, "tcp", 4, where))
-        pairs[-1].discover(PMTUDISC_DONT)
+        pairs[-1].discover(PMTUDISC_DONT, there)
         before = c.stat("w0", "too_big")
-        pairs[-1].one(True, 100000)
+        pairs[-1].one(there, 100000)
         expect(c.stat("w0", "too_big"), before, "packets dropped")
     finally:
         c[ns].ip(f"link set {dev} mtu 1500")
-        for pod in "p00", "p10":
+        for pod in "p00", "p01", "p10":
             c[pod].run("ip", "route", "flush", "cache")
             c[pod].run("ip", "-6", "route", "flush", "cache")
     close(pairs)
@@ -327,12 +329,14 @@ tap.case(f"IPv4 options: {options.__doc__}", options, 4, IP_OPTIONS,
 for what, name in ("destination", IPV6_DSTOPTS), ("hop-by-hop", IPV6_HOPOPTS):
     tap.case(f"IPv6 {what} options: {options.__doc__}", options, 6, name,
              b"\x00\x00\x01\x04\x00\x00\x00\x00")
-for family in FAMILIES:
-    tap.case(f"{last_hop.__doc__}, IPv{family}", last_hop, family)
-for ns, dev, where in ("w0", "vp01", "local"), ("w0", "eth0", "remote"), \
-        ("w1", "vp10", "remote"):
+for family, there in itertools.product(FAMILIES, (True, False)):
+    tap.case(f"{last_hop.__doc__}, IPv{family}, {'there' if there else 'back'}",
+             last_hop, family, there)
+for ns, dev, where, there in ("w0", "vp01", "local", True), \
+        ("w0", "eth0", "remote", True), ("w1", "vp10", "remote", True), \
+        ("w0", "vp00", "local", False), ("w0", "vp00", "remote", False):
     tap.case(f"{narrow.__doc__}: {where}, {dev} of {ns}", narrow, ns, dev,
-             where)
+             where, there)
 for words in "tso on", "tso off gso off tx-udp-segmentation off":
     tap.case(f"{segments.__doc__}: {words}", segments, words)
 for func in tagged_answer, padded, service_type, summed_up, unsummed, \

@@ -46,28 +46,37 @@ def judged():
 
 def captured():
     """A capture in either pod, and at the ports, sees each packet once"""
-    pairs = pairs_of(c, "local")
+    pairs = pairs_of(c, "local", "remote")
     carried(c, pairs)
-    eyes = [Capture(c["p00"], "eth0"), Capture(c["p01"], "eth0"),
-            Capture(W, "vp00"), Capture(W, "vp01")]
+    eyes = {"client's pod": Capture(c["p00"], "eth0"),
+            "endpoint's pod": Capture(c["p01"], "eth0"),
+            "remote endpoint's pod": Capture(c["p10"], "eth0"),
+            "client's port": Capture(W, "vp00"),
+            "endpoint's port": Capture(W, "vp01"),
+            "uplink": Capture(W, "eth0")}
     sent = []
     for _ in range(10):
         for pair in pairs:
             for there in True, False:
                 data = pair.send(there, 200)
                 pair.receive(data, there)
-                sent.append((there, data))
+                sent.append((pair.where, there, data))
     carried(c, pairs)
-    for there, data in sent:
-        for eye, where in zip(eyes, ("client's pod", "endpoint's pod",
-                                     "client's port", "endpoint's port")):
-            # A port sees what comes in by it. What goes out by it goes past
-            # the device: that is the endpoint's pod's to show.
-            if where.endswith("port") and there != where.startswith("client"):
-                continue
-            expect(len([1 for *_, got in eye.read() if data in got]), 1,
-                   f"packets {data[:30]} at the {where}")
-    for eye in eyes:
+    # A port sees what comes in by it. What goes out by it goes past the
+    # device: that is the receiving pod's to show. The uplink sees both.
+    remote = {"remote endpoint's pod", "uplink"}
+    for where, there, data in sent:
+        wanted = {"client's pod"} | (
+            remote if where == "remote" else {"endpoint's pod"})
+        if there:
+            wanted.add("client's port")
+        elif where == "local":
+            wanted.add("endpoint's port")
+        for name, eye in eyes.items():
+            if name in wanted or not name.endswith("port"):
+                expect(len([1 for *_, got in eye.read() if data in got]),
+                       int(name in wanted), f"packets {data[:30]} at the {name}")
+    for eye in eyes.values():
         eye.close()
     close(pairs)
 

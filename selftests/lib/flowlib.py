@@ -234,46 +234,48 @@ class Pair:
             raise Failed(f"{self} {'there' if there else 'back'}: "
                          f"{sock.recv(65536)[:60]!r} came")
 
-    def hop_limit(self, hops):
-        """Of what the client sends."""
+    def hop_limit(self, hops, there=True):
+        """Of what is sent in that direction."""
+        sock = self.ends(there)[0]
         if self.family == 6:
-            self.client.setsockopt(socket.IPPROTO_IPV6,
-                                   socket.IPV6_UNICAST_HOPS, hops)
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hops)
         else:
-            self.client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
 
-    def discover(self, how):
-        """Whether what the client sends may be fragmented: PMTUDISC_*."""
+    def discover(self, how, there=True):
+        """Whether what is sent may be fragmented: PMTUDISC_*."""
+        sock = self.ends(there)[0]
         if self.family == 6:
-            self.client.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, how)
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, how)
         else:
-            self.client.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
+            sock.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, how)
 
-    def fits(self, mtu):
+    def fits(self, mtu, there=True):
         """By a way of that MTU, between 1,228 and 1,400, what is too long for
-        it arrives or is refused, as the client has asked for."""
+        it arrives or is refused, as its sender has asked for."""
         if self.transport == "tcp":
-            self.one(True, 100000)
+            self.one(there, 100000)
             return
         # Not to be fragmented: an error that says how much may be sent.
-        self.discover(PMTUDISC_DO)
-        self.send(True, 1400)
-        self.error(errno.EMSGSIZE)
+        self.discover(PMTUDISC_DO, there)
+        self.send(there, 1400)
+        self.error(errno.EMSGSIZE, there=there)
         level, name = (socket.IPPROTO_IPV6, IPV6_MTU) if self.family == 6 \
             else (socket.IPPROTO_IP, IP_MTU)
-        expect(self.client.getsockopt(level, name), mtu, "MTU")
-        self.silent()
-        self.one(True, 1200)
+        expect(self.ends(there)[0].getsockopt(level, name), mtu, "MTU")
+        self.silent(there)
+        self.one(there, 1200)
         # In pieces it arrives.
-        self.discover(PMTUDISC_DONT)
-        self.one(True, 1400)
+        self.discover(PMTUDISC_DONT, there)
+        self.one(there, 1400)
 
-    def error(self, number, timeout=3.0):
-        """The client's socket gets that error."""
+    def error(self, number, timeout=3.0, there=True):
+        """The socket that sends in that direction gets that error."""
         end = time.monotonic() + timeout * SLOW
+        sock = self.ends(there)[0]
         while time.monotonic() < end:
-            select.select([self.client], [], [], 0.05)
-            got = self.client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            select.select([sock], [], [], 0.05)
+            got = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if got:
                 expect(errno.errorcode[got], errno.errorcode[number],
                        f"{self}: error")
