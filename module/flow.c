@@ -131,8 +131,7 @@ static void flow_mind_silence(struct k8snet_net *kn, struct k8snet_flow *f)
 	const struct k8snet_flow *back;
 	u64 packets;
 
-	if (f->proto != IPPROTO_TCP ||
-	    READ_ONCE(f->ct->proto.tcp.state) != TCP_CONNTRACK_ESTABLISHED)
+	if (!k8snet_flow_established(f))
 		return;
 	packets = READ_ONCE(f->packets);
 	if (packets == f->seen)
@@ -532,8 +531,7 @@ bool k8snet_flow_publish(struct k8snet_net *kn, struct k8snet_flow *f)
 		return false;
 	}
 	/* See tcp_settle(): the time was that of unacknowledged data, perhaps. */
-	if (f->proto == IPPROTO_TCP &&
-	    READ_ONCE(ct->proto.tcp.state) == TCP_CONNTRACK_ESTABLISHED)
+	if (k8snet_flow_established(f))
 		k8snet_flow_prolong(f);
 	k8snet_stat_inc(kn, FLOW_LEARNED);
 	if (!delayed_work_pending(&kn->flow_work))

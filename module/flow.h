@@ -248,6 +248,15 @@ static inline bool k8snet_flow_tcp_carried(u8 state)
 	       state <= TCP_CONNTRACK_LAST_ACK;
 }
 
+/* Is it one of a TCP connection that has opened and not begun to close?
+ * Context: RCU.
+ */
+static inline bool k8snet_flow_established(const struct k8snet_flow *f)
+{
+	return f->proto == IPPROTO_TCP &&
+	       READ_ONCE(f->ct->proto.tcp.state) == TCP_CONNTRACK_ESTABLISHED;
+}
+
 /* Gives the connection conntrack's timeout for the state that it is in.
  * Context: RCU.
  */

@@ -297,13 +297,6 @@ bool k8snet_flow_hop_current(struct k8snet_net *kn, const struct k8snet_flow *f)
 	return READ_ONCE(r->hop) == f->hop;
 }
 
-/* Is it one of a TCP connection that may be idle for days? @f: NULL is none. */
-static bool flow_is_established(const struct k8snet_flow *f)
-{
-	return f && f->proto == IPPROTO_TCP &&
-	       READ_ONCE(f->ct->proto.tcp.state) == TCP_CONNTRACK_ESTABLISHED;
-}
-
 /* Where conntrack gives the connection the time of data that is not
  * acknowledged: the next packet of @b, which may acknowledge it, is to give it
  * all its time again, and not only one that comes when it is due.
@@ -312,7 +305,7 @@ static void answer_awaited(struct k8snet_flow *b)
 {
 	u32 unack;
 
-	if (!flow_is_established(b))
+	if (!b || !k8snet_flow_established(b))
 		return;
 	unack = READ_ONCE(nf_tcp_pernet(nf_ct_net(b->ct))->timeouts
 			  [TCP_CONNTRACK_UNACK]);
@@ -359,7 +352,7 @@ static void silence_forgive(struct k8snet_flow *b)
 {
 	u64 packets;
 
-	if (!flow_is_established(b))
+	if (!b || !k8snet_flow_established(b))
 		return;
 	packets = READ_ONCE(b->packets);
 	if (packets == READ_ONCE(b->shown)) {
