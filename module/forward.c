@@ -218,6 +218,12 @@ static void xmit_fragments(struct k8snet_net *kn, struct sk_buff *skb)
 	ip_do_fragment(kn->net, NULL, skb, to_node_fragment);
 }
 
+static void count_to_node(struct k8snet_bridge *br, const struct sk_buff *skb)
+{
+	k8snet_stat_inc(br->kn, TO_NODE);
+	dev_sw_netstats_tx_add(br->dev, 1, skb->len + ETH_HLEN);
+}
+
 /* Segments that are too big are fragmented, as ip_finish_output_gso() does.
  * skb->data is the network header, and the packet holds its route, of which each
  * segment gets a reference. Consumes @skb. Context: RCU, BH off.
@@ -230,6 +236,7 @@ static netdev_tx_t xmit_segments(struct k8snet_bridge *br, struct sk_buff *skb,
 
 	if (IS_ERR_OR_NULL(segs))
 		return xmit_drop(br, skb, K8SNET_STAT_TOO_BIG);
+	count_to_node(br, skb);
 	consume_skb(skb);
 	skb_list_walk_safe(segs, skb, next) {
 		skb_mark_not_on_list(skb);
@@ -270,17 +277,15 @@ static netdev_tx_t xmit_to_node(struct k8snet_bridge *br, struct sk_buff *skb,
 
 	if (unlikely(overhead) && k8snet_dsr_xmit(kn, skb, r, dst, &saddr))
 		return NETDEV_TX_OK;
-	k8snet_stat_inc(kn, TO_NODE);
-	dev_sw_netstats_tx_add(br->dev, 1, skb->len + ETH_HLEN);
 	skb_dst_drop(skb);
 	skb_dst_set(skb, dst);
-	if (unlikely(fragment)) {
-		if (skb_is_gso(skb))
-			return xmit_segments(br, skb, r, mtu);
+	if (unlikely(fragment && skb_is_gso(skb)))
+		return xmit_segments(br, skb, r, mtu);
+	count_to_node(br, skb);
+	if (unlikely(fragment))
 		xmit_fragments(kn, skb);
-	} else {
+	else
 		k8snet_forward_to_node(r, skb);
-	}
 	return NETDEV_TX_OK;
 }
 
