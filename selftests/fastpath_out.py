@@ -191,13 +191,11 @@ def last_hop():
     """A TTL that ends at the node ends there, in either direction"""
     carried(ALL)
     for there in True, False:
-        # What answers, or is forwarded to, another node has the way to it.
-        pairs = ALL if there else [pair for pair in ALL
-                                   if pair.where != "remote"]
-        for pair in pairs:
-            pair.hop_limit(1, there)
-        lost(pairs, there)
-        for pair in pairs:
+        for pair in ALL:
+            # The other node takes one of what comes from its pods.
+            pair.hop_limit(1 if there or pair.where != "remote" else 2, there)
+        lost(ALL, there)
+        for pair in ALL:
             pair.hop_limit(64, there)
         everything(ALL)
 
