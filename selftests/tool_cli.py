@@ -284,10 +284,9 @@ svc add "it's \\"a b\\" #1" vip 10.32.0.1:80/tcp ep "10.200.0.2:80,zone=it's,nod
 def turns(tap, ns):
     """apply from one state to another."""
     def make(text):
-        expect(tool(ns, ["flush"])[0], 0, "flush")
-        status, _, err = tool(ns, ["-b", "-"], text)
+        status, out, err = tool(ns, ["-b", "-"], f"flush\n{text}\nsave\n")
         check(not status, err)
-        return state(ns)
+        return out
 
     def applies(before, after):
         want = make(after)
@@ -467,9 +466,9 @@ def addresses(tap, ns):
                                     "cnio0"])[1])[0]["addr"]
 
     def make(before):
-        tool(ns, ["flush"])
-        expect(tool(ns, ["bridge", "add", "cnio0", *words_of(before)]),
-               (0, "", ""), "bridge add")
+        expect(tool(ns, ["-b", "-"], "flush\nbridge add cnio0 " +
+                    " ".join(words_of(before)) + "\n"), (0, "", ""),
+               "bridge add")
 
     def sets(before, want, kernels, promote):
         ns.sysctl("ipv4/conf/all/promote_secondaries", promote)
