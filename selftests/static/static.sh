@@ -132,10 +132,11 @@ run_tool_sanitized()
 # LONG_LINE_STRING: what a user reads is not broken, so that it can be found.
 # BIT_MACRO: not in headers for user space.
 # PREFER_KERNEL_TYPES, PREFER_DEFINED_ATTRIBUTE_MACRO: not in a user's program.
-checkpatch()	# LOG IGNORED-TYPES FILE...
+checkpatch()	# LOG IGNORED-TYPES FILE...; status 1 is that of findings
 {
 	perl "$src/scripts/checkpatch.pl" --no-tree --strict --terse --show-types \
 		-q --max-line-length=100 --ignore "$2" -f "${@:3}" > "$1" 2>&1
+	[ $? -le 1 ] || echo "checkpatch.pl:0: ERROR:STATUS: it died" >> "$1"
 }
 
 run_checkpatch()
