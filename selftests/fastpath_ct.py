@@ -7,7 +7,6 @@ timeouts, counters; and "conntrack -D" ends known flows.
 import contextlib
 import itertools
 import os
-import re
 import select
 import socket
 import struct
@@ -17,8 +16,8 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 import frame
-from flowlib import Bed, Capture, MODES, Pair, STATEFUL, arrive, carried, \
-    close, firewall, lost, pairs_of
+from flowlib import Bed, Capture, MODES, Pair, STATEFUL, accounted, arrive, \
+    carried, close, firewall, lost, pairs_of
 from svclib import SLOW, Tap, check, conntrack, expect, have, wait_for
 
 have("nft", "conntrack", "tc")
@@ -80,29 +79,7 @@ def accounts():
     W.sysctl("netfilter/nf_conntrack_acct", 1)
     eye = Capture(c["p00"], "eth0")
     pairs = pairs_of(c, "local", "remote", "p01", "p10")
-    for size in 1, 64, 500, 1400:
-        for pair in pairs:
-            pair.both(5, size)
-    for pair in pairs:
-        if pair.transport == "tcp":
-            pair.both(2, 20000)
-
-    def wrong():
-        """Acknowledgements may still be on their way."""
-        lines = conntrack(W)
-        for pair in pairs:
-            got = re.findall(r"packets=(\d+) bytes=(\d+)",
-                             entry(pair, lines) or "")
-            wanted = [tuple(map(str, eye.count(pair, there)))
-                      for there in (True, False)]
-            if got != wanted:
-                return f"{pair}: conntrack {got}, the pod {wanted}"
-        return None
-
-    end = time.monotonic() + 3 * SLOW
-    while (why := wrong()) and time.monotonic() < end:
-        pass
-    check(not why, why)
+    accounted(W, pairs, lambda pair: eye, entry)
     head = {4: 28, 6: 48}
     for pair in pairs:
         if pair.transport == "udp":

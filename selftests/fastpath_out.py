@@ -15,8 +15,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
-from flowlib import QUIET, STATEFUL, Bed, Capture, Pair, arrive, assured, \
-    close, firewall, known, lost, past
+from flowlib import QUIET, STATEFUL, Bed, Capture, Pair, accounted, arrive, \
+    assured, close, firewall, known, lost, past
 from svclib import Ask, Netns, Tap, check, conntrack, expect, gather, have, run, \
     wait_for
 
@@ -140,51 +140,37 @@ def refreshed():
         last = time.monotonic()
         time.sleep(0.05)
     for pair in tcp:
-        line = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p", "tcp")
-                if f" dst={pair.addr[0]} sport={pair.port} " in x]
-        expect(len(line), 1, "entries")
-        check("ESTABLISHED" in line[0] and "[ASSURED]" in line[0], line[0])
-        left = int(re.search(r"tcp +6 +(\d+)", line[0]).group(1))
+        line = entry(pair)
+        check("ESTABLISHED" in line and "[ASSURED]" in line, line)
+        left = int(re.search(r"tcp +6 +(\d+)", line).group(1))
         check(left >= 431998 - (time.monotonic() - last), f"{left} s left")
+
+
+def entry(pair, lines=None):
+    """conntrack's line about it."""
+    if lines is None:
+        lines = conntrack(W, "-f", f"ipv{pair.family}", "-p", pair.transport)
+    line, = [x for x in lines if x.startswith(pair.transport + " ") and
+             f" dst={pair.addr[0]} sport={pair.port} " in x]
+    return line
 
 
 def accounts():
     """Packets and bytes in conntrack are those that the client sent and got"""
-    W.sysctl("netfilter/nf_conntrack_acct", 1)
-    eyes = {"world": Capture(c["p00"], "eth0")}
-    eyes["local"] = eyes["remote"] = eyes["kept"] = Capture(c["out"], "eth0")
-    pairs = pairs_to("world", "p00") + pairs_to("local", "out") + \
-        pairs_to("kept", "out") + pairs_to("remote", "out")
-    for size in 1, 64, 500, 1400:
-        for pair in pairs:
-            pair.both(5, size)
-    for pair in pairs:
-        if pair.transport == "tcp":
-            pair.both(2, 20000)
-
-    def wrong():
-        """Acknowledgements may still be on their way."""
-        for pair in pairs:
-            eye = eyes[pair.where]
-            line, = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p",
-                                          pair.transport)
-                     if f" dst={pair.addr[0]} sport={pair.port} " in x]
-            got = re.findall(r"packets=(\d+) bytes=(\d+)", line)
-            wanted = [tuple(map(str, eye.count(pair, there)))
-                      for there in (True, False)]
-            if got != wanted:
-                wrong.why = f"{pair}: conntrack {got}, the client {wanted}"
-                return True
-        return False
-
+    name = "netfilter/nf_conntrack_acct"
+    old = W.sysctl(name)
+    W.sysctl(name, 1)
+    pod, out = Capture(c["p00"], "eth0"), Capture(c["out"], "eth0")
     try:
-        wait_for("true accounts", lambda: not wrong(), 5)
-    except Exception as error:
-        raise type(error)(wrong.why) from error
-    for eye in eyes["world"], eyes["local"]:
-        eye.close()
-    close(pairs)
-    W.sysctl("netfilter/nf_conntrack_acct", 0)
+        pairs = pairs_to("world", "p00") + pairs_to("local", "out") + \
+            pairs_to("kept", "out") + pairs_to("remote", "out")
+        accounted(W, pairs,
+                  lambda pair: pod if pair.where == "world" else out, entry)
+        close(pairs)
+    finally:
+        pod.close()
+        out.close()
+        W.sysctl(name, old)
 
 
 def last_hop():
@@ -437,9 +423,7 @@ def delete(pair):
 
 def remains(pair):
     """Seconds that conntrack keeps it."""
-    line, = [x for x in conntrack(W, "-f", f"ipv{pair.family}", "-p", "tcp")
-             if f" dst={pair.addr[0]} sport={pair.port} " in x]
-    return int(re.search(r"tcp +6 +(\d+)", line).group(1))
+    return int(re.search(r"tcp +6 +(\d+)", entry(pair)).group(1))
 
 
 def acknowledged():
@@ -500,8 +484,8 @@ def counted():
 
 
 tap.case("all are known and carried", carried, ALL)
-for func in clients, sizes, refreshed, accounts, last_hop, narrow, route, six_hop, \
-        neighbour, filtered, captured, ruled, marked, foreign, deleted, ended, \
+for func in clients, sizes, refreshed, accounts, last_hop, narrow, route, \
+        six_hop, neighbour, filtered, captured, ruled, marked, foreign, deleted, ended, \
         acknowledged, reset, \
         counted, stateful, uplink_down:
     tap.case(" ".join(func.__doc__.split()), func)

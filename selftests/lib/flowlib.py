@@ -328,6 +328,37 @@ class Capture:
         self.sock.close()
 
 
+def accounted(node, pairs, eye_of, entry):
+    """Packets and bytes of conntrack's entries are those that the clients sent
+    and got, whatever their size. EYE_OF(pair): a capture at its client, from
+    before its first packet; ENTRY(pair, lines): its line of these of conntrack,
+    or None.
+    """
+    for size in 1, 64, 500, 1400:
+        for pair in pairs:
+            pair.both(5, size)
+    for pair in pairs:
+        if pair.transport == "tcp":
+            pair.both(2, 20000)
+
+    def wrong():
+        """Acknowledgements may still be on their way."""
+        lines = conntrack(node)
+        for pair in pairs:
+            got = re.findall(r"packets=(\d+) bytes=(\d+)",
+                             entry(pair, lines) or "")
+            wanted = [tuple(map(str, eye_of(pair).count(pair, there)))
+                      for there in (True, False)]
+            if got != wanted:
+                return f"{pair}: conntrack {got}, the client {wanted}"
+        return None
+
+    end = time.monotonic() + 3 * SLOW
+    while (why := wrong()) and time.monotonic() < end:
+        pass
+    check(not why, why)
+
+
 def lost(pairs, there=True):
     """Something is sent by each and nothing arrives."""
     for pair in pairs:
