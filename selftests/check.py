@@ -236,9 +236,9 @@ def run_vm(kernel, number, tests, module, tool, count, single):
         stem(tests[0]) if single else str(number))
     limit = max(time_limit(path) for path in tests)
     command = [HERE + "/vm/run.sh", "-k", kernel, "-n", name, "-t", "0",
-               "-s", str(limit * slowness(kernel) + 60),
-               "-e", f"PATH={BUILD}/selftests:/run/job/bin:/usr/local/sbin:"
-               "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]
+               "-s", str(limit * slowness(kernel) + 60)]
+    for program in os.listdir(BUILD + "/selftests"):
+        command += ["-b", f"{BUILD}/selftests/{program}"]
     for variable in ("K8SNET_SLOW", "K8SNET_VERBOSE", "K8SNET_FASTPATH"):
         if os.environ.get(variable):
             command += ["-e", f"{variable}={os.environ[variable]}"]

@@ -7,7 +7,7 @@
 # judge: see vm.py.
 
 JOB=/run/job
-export PATH=$JOB/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=/run/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/root LANG=C.UTF-8 USER=root SHELL=/bin/bash
 
 port()	# NAME: device of a virtio-serial port
@@ -49,6 +49,9 @@ mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null
 mount -t bpf bpf /sys/fs/bpf 2>/dev/null
 [ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
 mkdir -p /run/netns /run/lock /var/lib/dhcp
+# Nothing of the job's directory is cached: each look at a program there would be
+# the host's work.
+cp -r "$JOB/bin" /run/bin
 ip link set lo up
 hostname k8snet-vm
 
@@ -62,9 +65,9 @@ echo 1 > /proc/sys/kernel/panic_on_oops
 # the index was made by the host.
 if [ -d "$JOB/modules" ]; then
 	rel=$(uname -r)
-	mkdir -p /run/mod/upper /run/mod/work "/lib/modules/$rel"
-	mount -t overlay -o "lowerdir=$JOB/modules,upperdir=/run/mod/upper,workdir=/run/mod/work" \
-		modules "/lib/modules/$rel"
+	mkdir -p "/lib/modules/$rel"
+	cp -a "$JOB/modules/." /run/modules
+	mount --bind /run/modules "/lib/modules/$rel"
 fi
 
 set -a

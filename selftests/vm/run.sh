@@ -25,6 +25,7 @@
 #   -M          no module
 #   -K FILE     uses this k8snetctl instead of building one
 #   -T          no tool
+#   -b FILE     one more program for PATH (repeatable)
 #   -c N        processors (default 2)
 #   -r MB       memory (default 2048; 3072 for debug and kcsan)
 #   -a WORDS    more words for the kernel's command line
@@ -43,7 +44,7 @@ K=6.1
 MODULE=build
 TOOL=build
 ARGS=()
-while getopts ':k:t:s:n:e:m:MK:Tc:r:a:q:wxih' opt; do
+while getopts ':k:t:s:n:e:m:MK:Tb:c:r:a:q:wxih' opt; do
 	case $opt in
 	k) K=$OPTARG ;;
 	t) ARGS+=(--timeout "$OPTARG") ;;
@@ -54,14 +55,14 @@ while getopts ':k:t:s:n:e:m:MK:Tc:r:a:q:wxih' opt; do
 	M) MODULE= ;;
 	K) TOOL=$OPTARG ;;
 	T) TOOL= ;;
+	b) ARGS+=(--bin "${OPTARG##*/}=$(realpath "$OPTARG")") ;;
 	c) ARGS+=(--smp "$OPTARG") ;;
 	r) ARGS+=(--memory "$OPTARG") ;;
 	a) ARGS+=(--append "$OPTARG") ;;
 	q) ARGS+=("--qemu=$OPTARG") ;;
 	w) ARGS+=(--warn-ok) ;;
 	x) ARGS+=(--smp 1 --tcg "tcg,thread=single"
-		"--qemu=-icount" "--qemu=shift=0,sleep=off,align=off"
-		--append "tsc=reliable clocksource=tsc") ;;
+		"--qemu=-icount" "--qemu=shift=0,sleep=off,align=off") ;;
 	i) ARGS+=(--interactive) ;;
 	h) sed -n '4,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	*) die "unknown option -$OPTARG; see run.sh -h" ;;

@@ -147,12 +147,14 @@ def qemu_command(args, job, kernel, logs):
     command = output_of(HERE + "/qemu.sh").split("\n")[:-1] + [
         "-M", "q35", "-smp", str(args.smp), "-m", str(args.memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-kernel", image, "-initrd", job + "/initrd",
-        "-append", words, "-serial", f"file:{logs}/kernel.log",
+        "-kernel", image, "-initrd", job + "/initrd", "-serial", f"file:{logs}/kernel.log",
         "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     if accel == "kvm":
         command += ["-accel", "kvm", "-cpu", "host"]
     else:
+        # Each look at a clock of the board's is a call of the emulator. The
+        # processors' own is the host's, but Linux distrusts it.
+        words += " clocksource=tsc tsc=reliable"
         command += ["-accel", args.tcg, "-cpu", "max,la57=off"]
     for name in ("verdict", "out"):
         command += ["-chardev", f"file,id={name},path={logs}/{name}",
@@ -162,6 +164,7 @@ def qemu_command(args, job, kernel, logs):
         command += ["-fsdev", f"local,id={name},path={path},{how},"
                     "security_model=none,multidevs=remap",
                     "-device", f"virtio-9p-pci,fsdev={name},mount_tag={name}"]
+    command += ["-append", words]
     if args.interactive:
         command += ["-chardev", "stdio,id=tty,signal=off",
                     "-device", "virtconsole,chardev=tty"]
