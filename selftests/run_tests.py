@@ -32,7 +32,7 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/vm")
 # pylint: disable-next=wrong-import-position
-from vm import TROUBLE, without_foreign_races
+from vm import TROUBLE, without_foreign
 
 LINE = re.compile(r"^(not )?ok\b\s*(\d+)?\s*(?:- )?(.*)$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*(#\s*SKIP\b.*)?$", re.IGNORECASE)
@@ -174,7 +174,7 @@ def trouble_since(mark):
     """Lines of the kernel log after MARK, if one of them is a complaint."""
     log = subprocess.run(["dmesg"], check=False, capture_output=True,
                          text=True, errors="replace").stdout
-    lines = without_foreign_races(
+    lines = without_foreign(
         log.rpartition(f"k8snet-test: {mark}")[2].split("\n"))
     for number, line in enumerate(lines):
         if TROUBLE.search(line):

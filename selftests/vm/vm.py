@@ -290,7 +290,7 @@ def trouble_in(logs):
             break
     else:
         return ["(the kernel did not reach init)"] + lines[-LOG_LINES:]
-    lines = without_foreign_races(without_nf_tables_lists(lines))
+    lines = without_foreign(lines)
     for number, line in enumerate(lines):
         if TROUBLE.search(line):
             return lines[max(0, number - 3):number + LOG_LINES]
@@ -317,6 +317,11 @@ def without_nf_tables_lists(lines):
             kept.append(lines[number])
         number += 1
     return kept
+
+
+def without_foreign(lines):
+    """LINES without reports that say nothing about our module."""
+    return without_foreign_races(without_nf_tables_lists(lines))
 
 
 RACE = "BUG: KCSAN: "
