@@ -62,7 +62,8 @@ while getopts ':k:t:s:n:e:m:MK:Tb:c:r:a:q:wxih' opt; do
 	q) ARGS+=("--qemu=$OPTARG") ;;
 	w) ARGS+=(--warn-ok) ;;
 	x) ARGS+=(--smp 1 --tcg "tcg,thread=single"
-		"--qemu=-icount" "--qemu=shift=0,sleep=off,align=off") ;;
+		"--qemu=-icount" "--qemu=shift=0,sleep=off,align=off"
+		--append "tsc=reliable clocksource=tsc") ;;
 	i) ARGS+=(--interactive) ;;
 	h) sed -n '4,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
 	*) die "unknown option -$OPTARG; see run.sh -h" ;;
