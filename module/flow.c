@@ -9,6 +9,7 @@
 
 #include "flow.h"
 #include "node.h"
+#include "pod.h"
 
 static struct kmem_cache *flow_cache;
 
@@ -354,6 +355,47 @@ static bool uplink_known(struct k8snet_net *kn, int ifindex)
 		if (u->ifindex == ifindex)
 			return true;
 	return false;
+}
+
+/* The flow of a connection's direction: its packets come from a pod, or in by an
+ * uplink.
+ */
+static struct k8snet_flow *flow_of(struct k8snet_net *kn,
+				   const struct nf_conn *ct, u8 dir)
+{
+	const union nf_inet_addr *src = &ct->tuplehash[dir].tuple.src.u3;
+	const struct k8snet_pod *pod;
+	const struct uplink *u;
+	struct k8snet_flow *f;
+
+	pod = k8snet_pod_lookup_rcu(kn, src, nf_ct_l3num(ct));
+	if (pod) {
+		f = k8snet_flow_find(kn, ct, dir, pod->port->dev->ifindex);
+		return f && f->ct == ct ? f : NULL;
+	}
+	list_for_each_entry_rcu(u, &kn->uplinks, node) {
+		f = k8snet_flow_find(kn, ct, dir, u->ifindex);
+		if (f && f->ct == ct)
+			return f;
+	}
+	return NULL;
+}
+
+unsigned int k8snet_flow_seqs(struct k8snet_net *kn, const struct nf_conn *ct,
+			      u8 dir, u32 seqs[K8SNET_FLOW_SEQS])
+{
+	const struct k8snet_flow *f;
+	unsigned int n = 0;
+
+	rcu_read_lock();
+	f = flow_of(kn, ct, dir);
+	if (f && READ_ONCE(f->packets))
+		seqs[n++] = READ_ONCE(f->seq_end);
+	f = flow_of(kn, ct, !dir);
+	if (f && READ_ONCE(f->ack))
+		seqs[n++] = READ_ONCE(f->ack);
+	rcu_read_unlock();
+	return n;
 }
 
 /* The module goes: nobody follows the devices any more. RTNL. */

@@ -172,11 +172,26 @@ bool k8snet_flow_make(struct k8snet_net *kn, struct k8snet_flow *f,
  */
 bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 			  const struct k8snet_flow_way *way);
+/* The flow of these addresses and ports, not of @ct alone: who has it is to be
+ * compared. Context: RCU.
+ */
+struct k8snet_flow *k8snet_flow_find(struct k8snet_net *kn,
+				     const struct nf_conn *ct, u8 dir, int iif);
 /* The connection's other direction, if it is known and comes in where @f leaves.
  * Context: RCU; @f is of the present generation.
  */
 struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
 				     const struct k8snet_flow *f);
+#define K8SNET_FLOW_SEQS	2
+/*
+ * What known flows tell of the sequence number that whoever gets the TCP
+ * segments of @dir expects next, which conntrack has not seen: the end of the
+ * last of them, and what was acknowledged last. The former is behind where the
+ * order has changed, and may be anything an end chooses; the latter where data has
+ * just come. Host byte order. Returns how many are known. Context: any.
+ */
+unsigned int k8snet_flow_seqs(struct k8snet_net *kn, const struct nf_conn *ct,
+			      u8 dir, u32 seqs[K8SNET_FLOW_SEQS]);
 /* Puts it into the table, which owns it then. False: somebody else just has, or
  * its connection is over. Context: RCU, BH off; f->ct is confirmed.
  */

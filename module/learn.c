@@ -363,7 +363,7 @@ static void silence_forgive(struct k8snet_flow *b)
 	k8snet_flow_prolong(b);
 }
 
-static struct k8snet_flow *flow_find(struct k8snet_net *kn,
+struct k8snet_flow *k8snet_flow_find(struct k8snet_net *kn,
 				     const struct nf_conn *ct, u8 dir, int iif)
 {
 	const struct nf_conntrack_tuple *in = &ct->tuplehash[dir].tuple;
@@ -384,7 +384,7 @@ static struct k8snet_flow *flow_current(struct k8snet_net *kn,
 					const struct nf_conn *ct, u8 dir,
 					int iif, u32 gen)
 {
-	struct k8snet_flow *f = flow_find(kn, ct, dir, iif);
+	struct k8snet_flow *f = k8snet_flow_find(kn, ct, dir, iif);
 
 	return f && f->ct == ct && f->gen == gen ? f : NULL;
 }
@@ -402,7 +402,7 @@ struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
 bool k8snet_flow_is_known(struct k8snet_net *kn, const struct nf_conn *ct,
 			  const struct k8snet_flow_way *way)
 {
-	struct k8snet_flow *f = flow_find(kn, ct, way->dir, way->iif);
+	struct k8snet_flow *f = k8snet_flow_find(kn, ct, way->dir, way->iif);
 
 	if (!f)
 		return false;

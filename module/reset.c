@@ -7,12 +7,13 @@
  * An ABORT is believed if it has its receiver's verification tag (RFC 9260,
  * 8.5.1), which conntrack has seen in INIT and INIT ACK. A reset is believed
  * only with the very sequence number that is expected next (RFC 5961, 3.2).
- * conntrack knows it of a connection whose last packets took the stack's way,
- * but not of one in the fast path. So each end also gets a segment that is too
- * old, which it answers with what it expects (RFC 9293, 3.10.7.4). That answer
- * finds no connection any more: a client's is reset by the service (nat.c, or
- * the endpoint it is now led to), an endpoint's by the client's host, or by
- * this node.
+ * conntrack knows it of a connection whose last packets took the stack's way;
+ * of one in the fast path the flows do, mostly: each end gets a reset with every
+ * number that may be it. Each also gets a segment that is too old, which it
+ * answers with what it expects (RFC 9293, 3.10.7.4), unless it has just answered
+ * another: Linux does so twice a second. That answer finds no connection any
+ * more: a client's is reset by the service (nat.c, or the endpoint it is now led
+ * to), an endpoint's by the client's host, or by this node.
  */
 
 #include <linux/sctp.h>
@@ -26,6 +27,7 @@
 #include <net/tcp.h>
 
 #include "addr.h"
+#include "flow.h"
 #include "reset.h"
 
 /* One TCP segment without data, or one SCTP packet with an ABORT chunk. */
@@ -189,27 +191,51 @@ static void segment_send(struct net *net, const struct segment *s)
 		send_ipv6(net, skb, s);
 }
 
-static void reset_tcp(struct net *net, struct nf_conn *ct,
+#define SEQS_MAX	(1 + K8SNET_FLOW_SEQS)
+
+/* The numbers of which one is expected next in @dir; that of conntrack first. */
+static unsigned int seqs_next(struct k8snet_net *kn, struct nf_conn *ct, u8 dir,
+			      u32 seqs[SEQS_MAX])
+{
+	unsigned int n = 1, seen, i;
+	u32 more[K8SNET_FLOW_SEQS];
+
+	spin_lock(&ct->lock);
+	seqs[0] = ct->proto.tcp.seen[dir].td_end;
+	spin_unlock(&ct->lock);
+	seen = k8snet_flow_seqs(kn, ct, dir, more);
+	for (i = 0; i < seen; i++)
+		if (more[i] != seqs[0] && more[i] != seqs[n - 1])
+			seqs[n++] = more[i];
+	return n;
+}
+
+static void reset_end(struct net *net, struct segment *s, const u32 *seqs,
+		      unsigned int n)
+{
+	unsigned int i;
+
+	s->rst = true;
+	for (i = 0; i < n; i++) {
+		s->seq = seqs[i];
+		segment_send(net, s);
+	}
+	s->rst = false;
+	s->seq = seqs[0] - 1;
+	segment_send(net, s);
+}
+
+static void reset_tcp(struct k8snet_net *kn, struct nf_conn *ct,
 		      struct segment *client, struct segment *server)
 {
-	spin_lock(&ct->lock);
-	client->seq = ct->proto.tcp.seen[IP_CT_DIR_REPLY].td_end;
-	client->ack = ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].td_end;
-	spin_unlock(&ct->lock);
-	server->seq = client->ack;
-	server->ack = client->seq;
+	u32 down[SEQS_MAX], up[SEQS_MAX];
+	unsigned int n_down = seqs_next(kn, ct, IP_CT_DIR_REPLY, down);
+	unsigned int n_up = seqs_next(kn, ct, IP_CT_DIR_ORIGINAL, up);
 
-	client->rst = true;
-	segment_send(net, client);
-	server->rst = true;
-	segment_send(net, server);
-
-	client->rst = false;
-	client->seq--;
-	segment_send(net, client);
-	server->rst = false;
-	server->seq--;
-	segment_send(net, server);
+	client->ack = up[n_up - 1];
+	reset_end(kn->net, client, down, n_down);
+	server->ack = down[n_down - 1];
+	reset_end(kn->net, server, up, n_up);
 }
 
 /* conntrack's tag of a direction is the one that packets in it must have; 0: it
@@ -247,7 +273,7 @@ void k8snet_reset_send(struct k8snet_net *kn, struct nf_conn *ct)
 
 	local_bh_disable();
 	if (client.proto == IPPROTO_TCP)
-		reset_tcp(kn->net, ct, &client, &server);
+		reset_tcp(kn, ct, &client, &server);
 	else
 		reset_sctp(kn->net, ct, &client, &server);
 	local_bh_enable();
