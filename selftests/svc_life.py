@@ -15,7 +15,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)) + "/lib")
 # pylint: disable=wrong-import-position
 import frame
-from svclib import Ask, Cluster, Failed, Tap, ask, check, endpoint, \
+from svclib import SLOW, Ask, Cluster, Failed, Tap, ask, check, endpoint, \
     expect, gather, wait_for
 
 FAR = 0x60000000        # out of every window
@@ -98,28 +98,49 @@ def keep(t, family, host):
 def reset(t, family, host, times):
     """Both ends are told, though neither says anything."""
     name = t.service(family, ["p10"], "on-removal reset")
-    one = t.connect(host, family, times)
-    idle = t.connect(host, family)
-    port = one.port
+    told(t, family, name, [t.connect(host, family, times),
+                           t.connect(host, family)])
+
+
+def told(t, family, name, conns):
+    """The endpoint goes: both ends of its connections hear of that."""
+    port = conns[0].port
     wait_for("connection at the server", lambda: has_peer(t, "p10", port))
     before = t.c.stat("w0", "conn_reset")
     t.c.everywhere(f"ep del {name} {t.ep('p10', family)}\n")
-    for ask_ in one, idle:
-        ask_.sock.setblocking(False)
-        check(select.select([ask_.sock], [], [], 5)[0],
+    for one in conns:
+        one.sock.setblocking(False)
+        check(select.select([one.sock], [], [], 5 * SLOW)[0],
               "the client has heard nothing")
-        expect(ask_.sock.connect_ex((one.addr, one.dport)) and
-               ask_.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or
+        expect(one.sock.connect_ex((one.addr, one.dport)) and
+               one.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or
                errno.ECONNRESET, errno.ECONNRESET, "the client's error")
         try:
-            data = ask_.sock.recv(10)
+            data = one.sock.recv(10)
         except OSError:
             data = None
         check(not data, f"data after the end: {data}")
-        ask_.sock.close()
+        one.sock.close()
     wait_for("end of the server's connection",
              lambda: not has_peer(t, "p10", port), 5)
-    check(t.c.stat("w0", "conn_reset") >= before + 2, "it is not counted")
+    check(t.c.stat("w0", "conn_reset") >= before + len(conns),
+          "it is not counted")
+
+
+def reset_deaf(t, family, host):
+    """Both ends have just answered a segment out of the window, as after a
+    change of the order, and do not answer the next: only a reset with the very
+    number that each expects ends the connection."""
+    name = t.service(family, ["p10"], "on-removal reset")
+    for ns in host, "p10":
+        t.c[ns].sysctl("ipv4/tcp_invalid_ratelimit", 600000)
+    strays = Strays(t, family, host)
+    for _ in range(20):
+        gather([strays.ask()])
+    strays.send()
+    told(t, family, name, [strays.one])
+    for ns in host, "p10":
+        t.c[ns].sysctl("ipv4/tcp_invalid_ratelimit", 500)
 
 
 def associations(t, pod, port):
@@ -137,7 +158,7 @@ def reset_sctp(t, family, host):
     check(associations(t, "p10", one.port), "no association at the server")
     before = t.c.stat("w0", "conn_reset")
     t.c.everywhere(f"ep del {name} {t.ep('p10', family)}\n")
-    check(select.select([one.sock], [], [], 5)[0],
+    check(select.select([one.sock], [], [], 5 * SLOW)[0],
           "the client has heard nothing")
     try:
         data = one.sock.recv(10)
@@ -190,8 +211,11 @@ def reschedule(t, family, proto):
 def unanswered(t, family):
     """A SYN that nobody has answered is sent to another endpoint."""
     name = t.service(family, [])
-    nobody = endpoint("fd00:10:200::77" if family == 6 else "10.200.0.77", 80)
-    t.c.everywhere(f"ep add {name} {nobody}\n")
+    nobody = "fd00:10:200::77" if family == 6 else "10.200.0.77"
+    # An address that cannot be resolved would end the connection by itself.
+    t.c["w0"].ip(f"neigh replace {nobody} lladdr 02:00:00:00:00:77 "
+                 "dev cnio0 nud permanent")
+    t.c.everywhere(f"ep add {name} {endpoint(nobody, 80)}\n")
     with t.c["p00"].socket(socket.AF_INET6 if family == 6 else
                            socket.AF_INET, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
@@ -200,9 +224,10 @@ def unanswered(t, family):
             "conntrack", "-L", "-f", f"ipv{family}", "-d",
             vip(family, t.number)).out)
         t.c.everywhere(f"svc set {name} ep {t.ep('p01', family)}\n")
-        check(select.select([], [sock], [], 8)[1], "no connection")
+        check(select.select([], [sock], [], 8 * SLOW)[1], "no connection")
         expect(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), 0,
                "error of the connection")
+    t.c["w0"].ip(f"neigh del {nobody} dev cnio0")
 
 
 def reuse(t, family, host, linger):
@@ -318,33 +343,52 @@ class Sniffer:
             one for one in self.read() if one[4] == seq], 5)[0][:4]
 
 
+class Strays:
+    """A connection, and segments out of the window for both of its ends."""
+
+    def __init__(self, t, family, host):
+        self.t, self.family, self.host = t, family, host
+        self.client, self.server = Sniffer(t.c[host]), Sniffer(t.c["p10"])
+        self.one = one = t.connect(host, family)
+        self.me, self.sport = one.sock.getsockname()[:2]
+        self.seen = wait_for("SYN", lambda: [
+            s for s in self.server.read() if s[3] == 8080 and
+            s[1] == one.port])[0]
+        self.isn = wait_for("SYN and ACK", lambda: [
+            s for s in self.client.read() if s[3] == self.sport])[0][4]
+
+    def ask(self):
+        """Once more."""
+        return Ask(self.t.c[self.host], "tcp", self.one.addr, self.one.dport,
+                   sock=self.one.sock)
+
+    def send(self):
+        """They arrive, translated."""
+        one, pod = self.one, self.t.c.addr("p10", self.family)
+        there = (self.seen[4] + FAR) % 2**32
+        back = (self.isn + FAR) % 2**32
+        frame.inject(self.t.c[self.host], self.me, self.sport, one.addr,
+                     one.dport, there)
+        expect(self.server.wait(there), (self.seen[0], one.port, pod, 8080),
+               "at the endpoint")
+        frame.inject(self.t.c["p10"], pod, 8080, self.seen[0], one.port, back)
+        if self.host == "w0":
+            self.client.wait(back)      # seen here before it is translated
+        else:
+            expect(self.client.wait(back), (one.addr, one.dport, self.me,
+                                            self.sport), "at the client")
+
+
 def invalid(t, family, host):
     """Segments out of the window reach the other end translated."""
-    client, server = Sniffer(t.c[host]), Sniffer(t.c["p10"])
     t.service(family, ["p10"])
-    one = t.connect(host, family)
-    me, sport = one.sock.getsockname()[:2]
-    seen = wait_for("SYN", lambda: [s for s in server.read()
-                                    if s[3] == 8080 and s[1] == one.port])[0]
-    isn = wait_for("SYN and ACK", lambda: [s for s in client.read()
-                                           if s[3] == sport])[0][4]
+    strays = Strays(t, family, host)
     before = t.c.stat("w0", "conntrack_invalid")
-    there, back = (seen[4] + FAR) % 2**32, (isn + FAR) % 2**32
-    frame.inject(t.c[host], me, sport, one.addr, one.dport, there)
-    expect(server.wait(there), (seen[0], one.port, t.c.addr("p10", family),
-                                8080), "at the endpoint")
-    frame.inject(t.c["p10"], t.c.addr("p10", family), 8080, seen[0], one.port,
-                 back)
-    if host == "w0":
-        client.wait(back)       # seen here before it is translated
-    else:
-        expect(client.wait(back), (one.addr, one.dport, me, sport),
-               "at the client")
+    strays.send()
     check(t.c.stat("w0", "conntrack_invalid") >= before + 2,
           "it is not counted")
-    again = Ask(t.c[host], "tcp", one.addr, one.dport, sock=one.sock)
-    expect(gather([again])[0].name, "p10", "who answers afterwards")
-    one.sock.close()
+    expect(gather([strays.ask()])[0].name, "p10", "who answers afterwards")
+    strays.one.sock.close()
 
 
 def strangers(t, family):
@@ -376,6 +420,9 @@ def main():
                f"from {host}", reset, host, 1)
     t.each("removal, reset: also after twenty requests, which the fast path "
            "has carried", reset, "p00", 20)
+    for host in "p00", "w0", "out":
+        t.each("removal, reset: ends that do not answer a segment out of the "
+               f"window, from {host}", reset_deaf, host)
     t.each("removal, reset: other connections go on, and those of an "
            "endpoint that only terminates", reset_spares)
     for proto in "tcp", "sctp":
