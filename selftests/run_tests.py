@@ -40,7 +40,7 @@ SKIP = re.compile(r"#\s*SKIP\b", re.IGNORECASE)
 TIMEOUT = 180
 PATIENCE = 3
 UNLOAD_LIMIT = 10
-SLOW = int(os.environ.get("K8SNET_SLOW", "1"))   # of a kernel with instruments
+SLOW = int(os.environ.get("K8SNET_SLOW") or 1)   # of a kernel with instruments
 
 
 class Result:

@@ -44,7 +44,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 K8SNETCTL = os.environ.get("K8SNETCTL", "k8snetctl")
 # Limits of time are for 6.1: a kernel with instruments is slower by this.
-SLOW = int(os.environ.get("K8SNET_SLOW", "1"))
+SLOW = int(os.environ.get("K8SNET_SLOW") or 1)
 # The whole suite is to pass with each setting of the fast path.
 FASTPATH = os.environ.get("K8SNET_FASTPATH") or "auto"
 
