@@ -36,9 +36,10 @@ cd "$TOP" || exit 2
 find Kbuild dkms.conf module uapi -type f \
 	\( -name '*.[ch]' -o -name Kbuild -o -name dkms.conf \) |
 	while read -r f; do
-		[ -L "$OBJ/src/$f" ] && continue
+		# Not another checkout's, either.
+		[ "$OBJ/src/$f" -ef "$TOP/$f" ] && continue
 		mkdir -p "$OBJ/src/$(dirname "$f")"
-		ln -s "$TOP/$f" "$OBJ/src/$f"
+		ln -sf "$TOP/$f" "$OBJ/src/$f"
 	done
 find "$OBJ/src" -xtype l -delete
 # make's own flags must not reach kbuild: "make -n" apart, they are ours.
