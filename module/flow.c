@@ -358,7 +358,7 @@ static bool uplink_known(struct k8snet_net *kn, int ifindex)
 }
 
 /* The flow of a connection's direction: its packets come from a pod, or in by an
- * uplink.
+ * uplink. Context: RCU.
  */
 static struct k8snet_flow *flow_of(struct k8snet_net *kn,
 				   const struct nf_conn *ct, u8 dir)

@@ -187,8 +187,12 @@ struct k8snet_flow *k8snet_flow_back(struct k8snet_net *kn,
  * What known flows tell of the sequence number that whoever gets the TCP
  * segments of @dir expects next, which conntrack has not seen: the end of the
  * last of them, and what was acknowledged last. The former is behind where the
- * order has changed, and may be anything an end chooses; the latter where data has
- * just come. Host byte order. Returns how many are known. Context: any.
+ * order has changed, and may be anything an end chooses; the latter is behind
+ * where data has just come. Host byte order. Returns how many are known.
+ *
+ * Context: any; the caller has a reference to @ct, so that no other connection's
+ * flow can be taken for its. conn.c, who asks, ends before flows and pods do
+ * (net_exit()).
  */
 unsigned int k8snet_flow_seqs(struct k8snet_net *kn, const struct nf_conn *ct,
 			      u8 dir, u32 seqs[K8SNET_FLOW_SEQS]);
