@@ -132,15 +132,19 @@ def reset_deaf(t, family, host):
     change of the order, and do not answer the next: only a reset with the very
     number that each expects ends the connection."""
     name = t.service(family, ["p10"], "on-removal reset")
-    for ns in host, "p10":
-        t.c[ns].sysctl("ipv4/tcp_invalid_ratelimit", 600000)
-    strays = Strays(t, family, host)
-    for _ in range(20):
-        gather([strays.ask()])
-    strays.send()
-    told(t, family, name, [strays.one])
-    for ns in host, "p10":
-        t.c[ns].sysctl("ipv4/tcp_invalid_ratelimit", 500)
+    limit = "ipv4/tcp_invalid_ratelimit"
+    old = {ns: t.c[ns].sysctl(limit) for ns in (host, "p10")}
+    try:
+        for ns in old:
+            t.c[ns].sysctl(limit, 600000)
+        strays = Strays(t, family, host)
+        for _ in range(20):
+            expect(gather([strays.ask()])[0].name, "p10", "who answers")
+        strays.send()
+        told(t, family, name, [strays.one])
+    finally:
+        for ns, value in old.items():
+            t.c[ns].sysctl(limit, value)
 
 
 def associations(t, pod, port):
