@@ -137,8 +137,8 @@ def make_job(args, job, kernel):
 
 def tsc_khz():
     """Frequency of this processor's time stamp counter, in kHz: the emulated
-    ones read it. 0: none that can be had."""
-    if os.uname().machine != "x86_64":
+    ones read it. 0: it has none that is a clock."""
+    if not {"constant_tsc", "nonstop_tsc"} <= set(read("/proc/cpuinfo").split()):
         return 0
     page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ |
                      mmap.PROT_WRITE | mmap.PROT_EXEC)
@@ -177,7 +177,8 @@ def qemu_command(args, job, kernel, logs):
     command = output_of(HERE + "/qemu.sh").split("\n")[:-1] + [
         "-M", "q35", "-smp", str(args.smp), "-m", str(args.memory),
         "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
-        "-kernel", image, "-initrd", job + "/initrd", "-serial", f"file:{logs}/kernel.log",
+        "-kernel", image, "-initrd", job + "/initrd",
+        "-serial", f"file:{logs}/kernel.log",
         "-device", "virtio-rng-pci", "-device", "virtio-serial-pci"]
     if accel == "kvm":
         command += ["-accel", "kvm", "-cpu", "host"]
